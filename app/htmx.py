@@ -1,0 +1,54 @@
+"""Page or partial from one address, toasts and redirects: the only door to htmx's headers."""
+
+from typing import Any
+
+from flask import Flask, Response, redirect, render_template
+from htmx_flask import Htmx, make_response, request
+
+Answer = Response | tuple[Response, int]
+
+
+def init_app(app: Flask) -> None:
+    """Make requests aware of htmx, and answers honest to caches and the Back button."""
+    Htmx(app)
+
+    @app.after_request
+    def say_that_it_varies(response: Response) -> Response:
+        # The same address answers a page or a partial; without this, Back shows the partial.
+        response.vary.add("HX-Request")
+        return response
+
+
+def asks_for_partial() -> bool:
+    """Whether htmx wants a piece of a page: not a boosted link and not a page restored from history."""
+    return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
+
+
+def target() -> str | None:
+    """Id of the element that htmx will replace."""
+    return request.htmx.target if request.htmx else None
+
+
+def page_or_partial(page: str, partial: str, **context: Any) -> str:
+    """Render `partial` for htmx, the whole `page` otherwise."""
+    return render_template(partial if asks_for_partial() else page, **context)
+
+
+def partial_with_toast(html: str, sentence: str, kind: str = "done", **headers: Any) -> Response:
+    """An answer to htmx that also raises a toast; `kind` is done, failed or running."""
+    return _response(html, trigger={"toast": {"sentence": sentence, "kind": kind}}, **headers)
+
+
+def go_to(url: str) -> Response:
+    """Send the browser to another page: a redirect, or its htmx counterpart that loads the whole page."""
+    if request.htmx:
+        return _response("", redirect=url)
+    return redirect(url, code=303)  # type: ignore[return-value]  # werkzeug's response is Flask's here
+
+
+def _response(html: str, *, reswap: str | None = None, **headers: Any) -> Response:
+    response: Response = make_response(html, **headers)
+    if reswap:
+        # htmx-flask refuses most of htmx's swap styles, so this one header is written by hand.
+        response.headers["HX-Reswap"] = reswap
+    return response

@@ -1,0 +1,77 @@
+"""Money: whole minor units and a currency; the only place that multiplies, rounds and taxes."""
+
+from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from typing import Self
+
+from babel.numbers import format_currency, get_currency_precision, get_currency_symbol, list_currencies
+
+from app.errors import InvalidInput
+
+CURRENCIES = frozenset(list_currencies())
+LARGEST = 10**13  # minor units; far above any bill, far below what a 64-bit column holds
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """An amount in minor units (cents) of one ISO 4217 currency. Adding two currencies is an error."""
+
+    minor: int
+    currency: str
+
+    @classmethod
+    def read(cls, text: str | Decimal, currency: str) -> Self:
+        """From major units, "12.30"; refuses more decimals than the currency has, and what is no number."""
+        try:
+            amount = Decimal(text)
+        except InvalidOperation as error:
+            raise InvalidInput(f"“{text}” is not an amount.") from error
+        if not amount.is_finite() or abs(amount) >= LARGEST:
+            raise InvalidInput(f"“{text}” is not an amount.")
+        minor = amount.scaleb(get_currency_precision(currency))
+        if minor != minor.to_integral_value():
+            raise InvalidInput(f"{currency} has {get_currency_precision(currency)} decimals.")
+        return cls(int(minor), currency)
+
+    @property
+    def major(self) -> Decimal:
+        """The amount in major units with the currency's number of decimals."""
+        digits = get_currency_precision(self.currency)
+        return Decimal(self.minor).scaleb(-digits).quantize(Decimal(1).scaleb(-digits))
+
+    @property
+    def symbol(self) -> str:
+        return get_currency_symbol(self.currency, locale="en")
+
+    def __add__(self, other: "Money") -> "Money":
+        self._same(other)
+        return Money(self.minor + other.minor, self.currency)
+
+    def __sub__(self, other: "Money") -> "Money":
+        self._same(other)
+        return Money(self.minor - other.minor, self.currency)
+
+    def __bool__(self) -> bool:
+        return self.minor != 0
+
+    def __str__(self) -> str:
+        return format_currency(self.major, self.currency, locale="en")
+
+    def _same(self, other: "Money") -> None:
+        if self.currency != other.currency:
+            raise ValueError(f"{self.currency} and {other.currency} do not add up")
+
+
+def round_half_up(amount: Decimal) -> int:
+    """To the nearest whole minor unit, halves away from zero."""
+    return int(amount.quantize(Decimal(1), rounding=ROUND_HALF_UP))
+
+
+def net_of_line(quantity: Decimal, unit_minor: int) -> int:
+    """Net of one invoice line in minor units: quantity times unit price, rounded half-up."""
+    return round_half_up(quantity * unit_minor)
+
+
+def tax_of_line(net_minor: int, rate: Decimal) -> int:
+    """Tax of one invoice line in minor units; `rate` in percent, rounded half-up per line."""
+    return round_half_up(net_minor * rate / 100)
