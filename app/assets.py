@@ -77,7 +77,7 @@ def _sources() -> dict[str, bytes]:
     # The map that its last line points to is 200 kB for nobody; without the line no browser asks for it.
     found = {"bootstrap.min.css": re.sub(rb"/\*# sourceMappingURL=.*?\*/\s*$", b"", bootstrap.read_bytes())}
     with ZipFile(_browser_wheel()) as wheel:
-        found["htmx-2.min.js"] = wheel.read("django_htmx/static/django_htmx/htmx-2.min.js")
+        found["htmx.min.js"] = wheel.read("django_htmx/static/django_htmx/htmx-2.min.js")
     for path in sorted(_OURS.rglob("*")):
         if path.is_file():
             found[path.relative_to(_OURS).as_posix()] = path.read_bytes()
