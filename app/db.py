@@ -14,7 +14,7 @@ from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Dialect, Engine
-from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.orm import DeclarativeBase, Session, registry
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -59,14 +59,23 @@ class DecimalText(sa.types.TypeDecorator[Decimal]):
 
 def choice(words: type[StrEnum]) -> sa.Enum:
     """A column that holds one word of `words`, readable in the database."""
-    return sa.Enum(words, native_enum=False, length=24, values_callable=lambda kind: [one.value for one in kind])
+    return sa.Enum(
+        words, native_enum=False, length=24, values_callable=lambda kind: [one.value for one in kind]
+    )
 
 
 class Base(DeclarativeBase):
     """What every model inherits."""
 
-    metadata = sa.MetaData(naming_convention=NAMES)
-    type_annotation_map = {datetime: UtcDateTime, Decimal: DecimalText, dict[str, Any]: sa.JSON, list[Any]: sa.JSON}
+    registry = registry(
+        metadata=sa.MetaData(naming_convention=NAMES),
+        type_annotation_map={
+            datetime: UtcDateTime,
+            Decimal: DecimalText,
+            dict[str, Any]: sa.JSON,
+            list[Any]: sa.JSON,
+        },
+    )
 
 
 db = SQLAlchemy(model_class=Base, disable_autonaming=True)

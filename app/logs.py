@@ -11,7 +11,9 @@ import structlog
 from app.config import Settings
 
 SECRET_KEYS = re.compile(r"password|token|secret|authorization|cookie|totp|api_key", re.IGNORECASE)
-SECRET_TEXT = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}|((?:password|token|secret|totp)=)[^&\s'\"]+")
+SECRET_TEXT = re.compile(
+    r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}|((?:password|token|secret|totp)=)[^&\s'\"]+"
+)
 
 
 def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -47,7 +49,8 @@ def set_up(settings: Settings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, draw]
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, draw],
         )
     )
     root = logging.getLogger()

@@ -1,0 +1,105 @@
+"""The host: `create_app` wires its parts together, in reading order."""
+
+import secrets
+import time
+from datetime import timedelta
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_wtf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+from whitenoise import WhiteNoise
+
+from app import cli, db, failures, formats, htmx, logs, work
+from app.accounts import routes as account_routes
+from app.accounts import signing_in
+from app.assets import HASHED_NAME
+from app.billing import routes as billing_routes
+from app.config import Settings
+from app.installations import frame, guard
+from app.installations import routes as installation_routes
+from app.plugin import Registry
+from app.vault import Vault
+
+IDLE = timedelta(minutes=30)
+LARGEST_REQUEST = 30 * 1024 * 1024
+POLICY = (
+    "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+    "form-action 'self'"
+)
+
+log = structlog.get_logger()
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The Flask app for `settings`, read from the environment when None."""
+    settings = settings or Settings.read()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    logs.set_up(settings)
+
+    app = Flask(__name__, template_folder="../templates", static_folder=None)
+    app.config.update(
+        SETTINGS=settings,
+        SECRET_KEY=settings.session_key,
+        SQLALCHEMY_DATABASE_URI=settings.database,
+        PERMANENT_SESSION_LIFETIME=IDLE,
+        SESSION_COOKIE_NAME="session" if settings.is_demo else "__Host-session",
+        SESSION_COOKIE_SECURE=not settings.is_demo,
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=LARGEST_REQUEST,
+        WTF_CSRF_TIME_LIMIT=None,  # as long as the session itself
+    )
+    if settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.trusted_proxies, x_proto=1)  # type: ignore[method-assign]
+    app.wsgi_app = WhiteNoise(  # type: ignore[method-assign]  # middleware, as Flask documents it
+        app.wsgi_app, root=settings.data_dir / "assets", prefix="static", immutable_file_test=HASHED_NAME
+    )
+
+    app.extensions["vault"] = Vault(settings.encryption_keys)
+    db.init_app(app)
+    work.init_app(app, settings.redis_url)
+    htmx.init_app(app)
+    CSRFProtect(app)
+    signing_in.init_app(app)
+    formats.init_app(app)
+    failures.init_app(app)
+    _number_requests(app)
+    guard.init_app(app)
+    frame.init_app(app)
+
+    app.register_blueprint(account_routes.pages)
+    app.register_blueprint(billing_routes.pages)
+    app.register_blueprint(installation_routes.pages)
+    registry = Registry.load(settings.plugins)
+    registry.mount(app)
+    for plugin in registry:
+        for job in (*plugin.jobs, *plugin.hears.values()):
+            app.extensions["bell"].know(plugin.name, job, plugin.queue)
+        for rows in plugin.due:
+            app.extensions["bell"].watch(plugin.name, rows.model, rows.job, plugin.queue)
+    cli.init_app(app)
+    return app
+
+
+def _number_requests(app: Flask) -> None:
+    """Give every request an id, one log line, and the headers that every answer carries."""
+
+    @app.before_request
+    def begin() -> None:
+        g.begun, g.request_id = time.monotonic(), secrets.token_hex(8)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers.setdefault("Content-Security-Policy", POLICY)
+        response.headers.setdefault("X-Content-Type-Options", "nosniff")
+        response.headers.setdefault("Referrer-Policy", "same-origin")
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Request-Id"] = g.get("request_id", "")
+        if not app.config["SETTINGS"].is_demo:
+            response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        ms = round((time.monotonic() - g.get("begun", time.monotonic())) * 1000)
+        log.info("request", method=request.method, path=request.path, status=response.status_code, ms=ms)
+        return response

@@ -1,0 +1,1 @@
+"""Accounts, the people who work in them, and signing in."""

@@ -1,0 +1,82 @@
+"""Pages for signing in and out, and where a user lands."""
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask_login import current_user
+
+from app.access import OFFICE, PUBLIC, SIGNED_IN, STAFF, allow
+from app.accounts import signing_in
+from app.accounts.forms import SignInForm
+from app.accounts.models import User
+from app.errors import InvalidInput, TooManyTries
+from app.htmx import asks_for_partial, go_to
+
+pages = Blueprint("accounts", __name__)
+
+
+@pages.get("/")
+@allow(PUBLIC)
+def start() -> Response:
+    """The bare address: to the sign-in, or to the user's first account."""
+    if not current_user.is_authenticated:
+        return redirect(url_for(".sign_in"))  # type: ignore[return-value]
+    return redirect(_landing(current_user))  # type: ignore[return-value]
+
+
+@pages.route("/login", methods=["GET", "POST"])
+@allow(PUBLIC)
+def sign_in() -> Response | str | tuple[str, int]:
+    form = SignInForm()
+    if not form.is_submitted() and current_user.is_authenticated:
+        return redirect(_landing(current_user))  # type: ignore[return-value]
+    if not form.validate_on_submit():
+        return (_draw(form), 422) if form.is_submitted() else _draw(form)
+    try:
+        user = signing_in.sign_in(form.email.data or "", form.password.data or "")
+    except (InvalidInput, TooManyTries) as error:
+        form.form_errors.append(error.sentence)
+        return _draw(form), error.status
+    return go_to(_inside(request.args.get("next")) or _landing(user))
+
+
+@pages.post("/logout")
+@allow(SIGNED_IN)
+def sign_out() -> Response:
+    signing_in.sign_out()
+    return go_to(url_for(".sign_in"))
+
+
+@pages.get("/accounts")
+@allow(SIGNED_IN)
+def choose() -> str:
+    """The accounts of somebody who has several, or none."""
+    return render_template("accounts/choose.html", memberships=current_user.memberships)
+
+
+@pages.get("/<account_slug>/")
+@allow(STAFF)
+def home() -> Response | str:
+    if g.membership.role in OFFICE:
+        return redirect(url_for("billing.customers"))  # type: ignore[return-value]
+    return render_template("accounts/home.html")
+
+
+def _draw(form: SignInForm) -> str:
+    return render_template(
+        "accounts/_sign_in_form.html" if asks_for_partial() else "accounts/sign_in.html", form=form
+    )
+
+
+def _landing(user: User) -> str:
+    if len(user.memberships) == 1:
+        return url_for(".home", account_slug=user.memberships[0].account.slug)
+    return url_for(".choose")
+
+
+def _inside(address: str | None) -> str | None:
+    """`address` when it is a path of this host; never a way to send a fresh sign-in elsewhere."""
+    if not address or not address.startswith("/") or address.startswith(("//", "/\\")):
+        return None
+    parts = urlsplit(address)
+    return address if not parts.scheme and not parts.netloc else None

@@ -1,0 +1,141 @@
+"""Signing in and out: passwords, sign-ins that can be ended, and a limit on guessing."""
+
+import hashlib
+import secrets
+import unicodedata
+from datetime import timedelta
+
+import sqlalchemy as sa
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+from flask import Flask, request, session
+from flask_login import LoginManager, current_user, login_user, logout_user
+
+from app import audit, clock
+from app.accounts.models import Attempt, SignIn, User
+from app.db import db, end_reading, unit_of_work
+from app.errors import InvalidInput, TooManyTries
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
+LONGEST_SIGN_IN = timedelta(hours=12)
+TRIES, WITHIN = 5, timedelta(minutes=15)
+TRIES_PER_ADDRESS = 50
+
+_hasher = PasswordHasher()
+# Checked when the email is unknown, so that a stranger cannot tell from the time which emails exist.
+_nobody = _hasher.hash(secrets.token_hex(16))
+login = LoginManager()
+
+
+def init_app(app: Flask) -> None:
+    login.init_app(app)
+
+
+@login.user_loader  # type: ignore[untyped-decorator]  # flask-login ships no types
+def user_of_session(user_id: str) -> User | None:
+    """The user behind the cookie, as long as the sign-in it names has not ended."""
+    token = session.get("sign_in")
+    if not token:
+        return None
+    row = db.session.scalar(
+        sa.select(SignIn).where(
+            SignIn.token_hash == _hash(token),
+            SignIn.user_id == int(user_id),
+            SignIn.ended_at.is_(None),
+            SignIn.begun_at > clock.now() - LONGEST_SIGN_IN,
+        )
+    )
+    return row.user if row else None
+
+
+def email_key(email: str) -> str:
+    """How emails are compared: without outer blanks, in one Unicode form, without regard to case."""
+    return unicodedata.normalize("NFKC", email).strip().casefold()
+
+
+def hash_password(password: str) -> str:
+    """Argon2id hash; refuses passwords of the wrong length. Takes about 0.1 s: never inside a transaction."""
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise InvalidInput(
+            f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.", field="password"
+        )
+    return _hasher.hash(password)
+
+
+def sign_in(email: str, password: str) -> User:
+    """Sign this browser in; raises `InvalidInput` with the tries left, or `TooManyTries`."""
+    count_try("sign_in_from", request.remote_addr or "", TRIES_PER_ADDRESS)
+    left = count_try("sign_in", email_key(email), TRIES)
+    user = db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
+    user_id, expected = (user.id, user.password_hash) if user else (None, _nobody)
+    end_reading()
+    try:
+        matches = _hasher.verify(expected, password[:LONGEST_PASSWORD])
+    except VerifyMismatchError:
+        matches = False
+    if user_id is None or not matches:
+        with unit_of_work():
+            audit.record("sign_in", outcome="refused", actor=email[:254] or "nobody")
+        tries = "1 try" if left == 1 else f"{left} tries"
+        raise InvalidInput(f"That email and password do not match. {tries} left.", field="password")
+    token = secrets.token_urlsafe(32)
+    new_hash = _hasher.hash(password) if _hasher.check_needs_rehash(expected) else None
+    with unit_of_work() as rows:
+        user = rows.get_one(User, user_id)
+        if new_hash:
+            user.password_hash = new_hash
+        rows.add(
+            SignIn(
+                user_id=user.id,
+                token_hash=_hash(token),
+                address=request.remote_addr or "",
+                browser=(request.user_agent.string or "")[:200],
+            )
+        )
+        rows.execute(
+            sa.delete(Attempt).where(Attempt.kind == "sign_in", Attempt.subject == _hash(email_key(email)))
+        )
+        audit.record("sign_in", user, actor=user.email)
+    session.clear()
+    session["sign_in"] = token
+    session.permanent = True  # ends after the idle time that the app's PERMANENT_SESSION_LIFETIME names
+    login_user(user)
+    return user
+
+
+def sign_out() -> None:
+    """End the sign-in of this browser, here and in the database."""
+    token = session.get("sign_in", "")
+    with unit_of_work() as rows:
+        audit.record("sign_out", current_user._get_current_object())
+        rows.execute(sa.update(SignIn).where(SignIn.token_hash == _hash(token)).values(ended_at=clock.now()))
+    logout_user()
+    session.clear()
+
+
+def end_sign_ins(user: User) -> None:
+    """End all sign-ins of `user`, inside the unit of work around the caller."""
+    db.session.execute(
+        sa.update(SignIn)
+        .where(SignIn.user_id == user.id, SignIn.ended_at.is_(None))
+        .values(ended_at=clock.now())
+    )
+
+
+def count_try(kind: str, subject: str, limit: int) -> int:
+    """Note one try and answer how many are left; raises `TooManyTries` when none was left before it."""
+    hashed, since = _hash(subject), clock.now() - WITHIN
+    with unit_of_work() as rows:
+        mine = (Attempt.kind == kind, Attempt.subject == hashed)
+        rows.execute(sa.delete(Attempt).where(*mine, Attempt.at <= since))
+        count, first = rows.execute(sa.select(sa.func.count(), sa.func.min(Attempt.at)).where(*mine)).one()
+        if count < limit:
+            rows.add(Attempt(kind=kind, subject=hashed))
+            return int(limit - count - 1)
+        wait = first + WITHIN - clock.now()
+    minutes = max(1, -(-int(wait.total_seconds()) // 60))
+    raise TooManyTries(f"Too many tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again.")
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,151 @@
+"""Customer and Invoice: whom an account serves, what it bills, and who collects."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app import clock
+from app.accounts.models import Location
+from app.db import Base, choice
+from app.money import Money
+
+
+class CustomerStatus(StrEnum):
+    LEAD = "lead"
+    INACTIVE = "inactive"
+    SCHEDULED = "scheduled"
+    ACTIVE = "active"
+    LOCKED = "locked"
+    CANCELLED = "cancelled"
+
+
+class Customer(Base):
+    """Whom the account serves and bills."""
+
+    __tablename__ = "customer"
+    __table_args__ = (
+        sa.UniqueConstraint("account_id", "email_key"),
+        sa.UniqueConstraint("location_id", "mailbox_number"),
+        sa.Index("ix_customer_account_id_status_name", "account_id", "status", "name_key", "id"),
+        sa.Index("ix_customer_account_id_name", "account_id", "name_key", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    location_id: Mapped[int] = mapped_column(sa.ForeignKey("location.id"))
+    email: Mapped[str] = mapped_column(sa.String(254))
+    email_key: Mapped[str] = mapped_column(sa.String(254))
+    full_name: Mapped[str] = mapped_column(sa.String(160))
+    name_key: Mapped[str] = mapped_column(sa.String(160))  # folded, so that sorting by name ignores case
+    company: Mapped[str] = mapped_column(sa.String(160), default="")
+    phone: Mapped[str] = mapped_column(sa.String(40), default="")
+    address: Mapped[str] = mapped_column(sa.String(300), default="")
+    city: Mapped[str] = mapped_column(sa.String(120), default="")
+    postcode: Mapped[str] = mapped_column(sa.String(20), default="")
+    country: Mapped[str] = mapped_column(sa.String(2), default="")
+    mailbox_number: Mapped[str | None] = mapped_column(sa.String(20))
+    status: Mapped[CustomerStatus] = mapped_column(choice(CustomerStatus), default=CustomerStatus.INACTIVE)
+    signed_up_at: Mapped[datetime] = mapped_column(default=clock.now)
+    activated_at: Mapped[datetime | None]
+    # Empty: the host's own billing. Else the name of the plugin that bills, written through a host service.
+    billed_by: Mapped[str] = mapped_column(sa.String(40), default="")
+
+    location: Mapped[Location] = relationship()
+
+
+class InvoiceStatus(StrEnum):
+    DRAFT = "draft"
+    PENDING = "pending"
+    PAID = "paid"
+    CLOSED = "closed"
+    VOID = "void"
+
+
+GATEWAY = "gateway"
+BY_HAND = "by_hand"
+
+
+class Invoice(Base):
+    """A bill to a customer. `closed` means handed over to a plugin's system: not paid."""
+
+    __tablename__ = "invoice"
+    __table_args__ = (
+        sa.UniqueConstraint("account_id", "number"),
+        sa.Index("ix_invoice_account_id_created_at", "account_id", "created_at", "id"),
+        sa.Index("ix_invoice_account_id_status_created_at", "account_id", "status", "created_at", "id"),
+        sa.Index("ix_invoice_customer_id_created_at", "customer_id", "created_at", "id"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customer.id"))
+    number: Mapped[str] = mapped_column(sa.String(40))
+    status: Mapped[InvoiceStatus] = mapped_column(choice(InvoiceStatus), default=InvoiceStatus.PENDING)
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    due_on: Mapped[date | None]
+    net_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    tax_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    total_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    note: Mapped[str] = mapped_column(sa.String(500), default="")
+    do_not_send: Mapped[bool] = mapped_column(default=False)
+    # Nobody yet, "gateway", "by_hand" or a plugin's name; taken by one guarded UPDATE before anything is sent.
+    collector: Mapped[str | None] = mapped_column(sa.String(40))
+    collected_at: Mapped[datetime | None]
+    paid_at: Mapped[datetime | None]
+    paid_note: Mapped[str] = mapped_column(sa.String(300), default="")
+    closed_at: Mapped[datetime | None]
+    handed_over_as: Mapped[str] = mapped_column(sa.String(80), default="")
+    voided_at: Mapped[datetime | None]
+    void_reason: Mapped[str] = mapped_column(sa.String(300), default="")
+
+    customer: Mapped[Customer] = relationship()
+    lines: Mapped[list["InvoiceLine"]] = relationship(
+        back_populates="invoice", order_by="InvoiceLine.position", cascade="all, delete-orphan"
+    )
+
+    @property
+    def net(self) -> Money:
+        return Money(self.net_minor, self.currency)
+
+    @property
+    def tax(self) -> Money:
+        return Money(self.tax_minor, self.currency)
+
+    @property
+    def total(self) -> Money:
+        return Money(self.total_minor, self.currency)
+
+
+class InvoiceLine(Base):
+    """One line: quantity times unit price, and its tax."""
+
+    __tablename__ = "invoice_line"
+    __table_args__ = (sa.UniqueConstraint("invoice_id", "position"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    invoice_id: Mapped[int] = mapped_column(sa.ForeignKey("invoice.id"))
+    position: Mapped[int]
+    description: Mapped[str] = mapped_column(sa.String(300))
+    quantity: Mapped[Decimal]
+    unit_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    tax_rate: Mapped[Decimal]  # percent
+    net_minor: Mapped[int] = mapped_column(sa.BigInteger)
+    tax_minor: Mapped[int] = mapped_column(sa.BigInteger)
+
+    invoice: Mapped[Invoice] = relationship(back_populates="lines")
+
+    @property
+    def unit_price(self) -> Money:
+        return Money(self.unit_minor, self.invoice.currency)
+
+    @property
+    def net(self) -> Money:
+        return Money(self.net_minor, self.invoice.currency)
+
+    @property
+    def tax(self) -> Money:
+        return Money(self.tax_minor, self.invoice.currency)

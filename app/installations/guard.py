@@ -1,0 +1,90 @@
+"""The guard in front of every page: who is asking, for which account, and may they."""
+
+from typing import Any
+
+import structlog
+from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
+from flask_login import current_user
+
+from app import audit
+from app.access import INSTANCE_ADMINS, PUBLIC, SIGNED_IN, allowed
+from app.accounts.services import account_by_slug, membership_of, operators_of
+from app.db import unit_of_work
+from app.errors import AppError, Forbidden, NotFound
+from app.htmx import asks_for_partial
+from app.installations.services import installation_of
+from app.plugin import registry
+
+
+class SignInFirst(AppError):
+    """Nobody is signed in, and htmx asked: the page opens a sign-in dialog instead of losing what was typed."""
+
+    status = 401
+    title = "Sign in"
+
+
+def init_app(app: Flask) -> None:
+    app.url_value_preprocessor(_take_account_slug)
+    app.url_defaults(_give_account_slug)
+    app.before_request(_guard)
+
+
+def _take_account_slug(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    g.account_slug = values.pop("account_slug", None) if values else None
+
+
+def _give_account_slug(endpoint: str, values: dict[str, Any]) -> None:
+    if "account_slug" not in values and current_app.url_map.is_endpoint_expecting(endpoint, "account_slug"):
+        values["account_slug"] = g.account_slug
+
+
+def _guard() -> Response | None:
+    if request.endpoint is None:
+        return None  # no such address: the 404 page says so
+    who = allowed(current_app.view_functions[request.endpoint])
+    if who is None:
+        raise RuntimeError(f"{request.endpoint} does not say who may ask for it")
+    if who == PUBLIC:
+        return None
+    if not current_user.is_authenticated:
+        return _ask_to_sign_in()
+    structlog.contextvars.bind_contextvars(user_id=current_user.id)
+    if who == SIGNED_IN:
+        return None
+    if who == INSTANCE_ADMINS:
+        if not current_user.is_instance_admin:
+            raise NotFound
+        return None
+    _enter_account()
+    if g.membership.role not in who:
+        _refuse()
+    if request.blueprint and registry().get(request.blueprint):
+        g.installation = installation_of(g.account.id, request.blueprint)
+        if g.installation is None or not g.installation.is_on:
+            raise NotFound
+    return None
+
+
+def _enter_account() -> None:
+    account = account_by_slug(g.account_slug)
+    membership = membership_of(current_user, account)
+    if membership is None:
+        raise NotFound
+    g.account, g.membership = account, membership
+    structlog.contextvars.bind_contextvars(account_id=account.id)
+
+
+def _refuse() -> None:
+    names = ", ".join(user.shown_name for user in operators_of(g.account.id))
+    with unit_of_work():
+        audit.record("refused", g.account, outcome="refused", path=request.path, method=request.method)
+    raise Forbidden(f"Only an Operator can open or change this. At {g.account.name} that is {names}.")
+
+
+def _ask_to_sign_in() -> Response:
+    if asks_for_partial():
+        raise SignInFirst("You were signed out. Sign in again to go on.")
+    if request.method == "GET":
+        return redirect(url_for("accounts.sign_in", next=request.full_path.rstrip("?")))  # type: ignore[return-value]
+    flash("You were signed out, so nothing was saved. Sign in and try again.", "failed")
+    return redirect(url_for("accounts.sign_in"))  # type: ignore[return-value]

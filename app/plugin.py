@@ -1,0 +1,128 @@
+"""The plugin contract on one page: what a plugin declares and what the host keeps of it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal
+
+from click import Group
+from flask import Blueprint, Flask, current_app
+from markupsafe import Markup
+
+from app.events import Event
+from app.access import Role
+
+Place = Literal["customer", "invoice", "systems"]
+ListPlace = Literal["customers", "invoices"]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What Marketplace and Systems show of an installation: a state word and one line of facts."""
+
+    word: Literal["off", "not_set_up", "connected", "attention", "paused"]
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A plugin's place on a host page. `draw(installation, row)` answers HTML from stored rows, or "" for none.
+
+    `systems` panels get the installation as their row.
+    """
+
+    place: Place
+    draw: Callable[[Any, Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A plugin's column in a host list. `cells(installation, ids)` answers the HTML of every id in one go."""
+
+    place: ListPlace
+    title: str
+    cells: Callable[[Any, Sequence[int]], Mapping[int, Markup]]
+
+
+@dataclass(frozen=True, slots=True)
+class MenuEntry:
+    """An entry under the plugin's title; shown to `roles` while the installation is on.
+
+    `count(installation)` answers (how many wait, "" or "ask" or "stop"); None shows no count.
+    """
+
+    label: str
+    endpoint: str
+    roles: frozenset[Role]
+    count: Callable[[Any], tuple[int, str]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DueRows:
+    """Rows that ask for background work: the model (with `Due` columns) and the job that works on one row."""
+
+    model: type
+    job: Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One plugin's declaration."""
+
+    name: str  # also folder, blueprint and table prefix
+    path: str  # mounted at /<account>/<path>/
+    title: str
+    summary: str
+    pages: Blueprint
+    state: Callable[[Any], State]
+    connect: str | None = None  # the endpoint behind the Connect button
+    connect_roles: frozenset[Role] = frozenset({Role.OPERATOR})
+    menu: tuple[MenuEntry, ...] = ()
+    panels: tuple[Panel, ...] = ()
+    columns: tuple[Column, ...] = ()
+    hears: Mapping[type[Event], Callable[..., None]] = field(default_factory=dict)
+    due: tuple[DueRows, ...] = ()
+    jobs: tuple[Callable[..., None], ...] = ()
+    queue: str = "default"
+    commands: Group | None = None
+    # Told inside the unit of work in which an Operator switches the plugin off.
+    switched_off: Callable[[Any], None] | None = None
+    # A sentence said before switching off: what will happen.
+    before_switching_off: Callable[[Any], str] | None = None
+
+
+class Registry:
+    """The plugins of this process, by name, in the order of the settings."""
+
+    def __init__(self, plugins: Iterable[Plugin] = ()) -> None:
+        self.plugins = {plugin.name: plugin for plugin in plugins}
+
+    @classmethod
+    def load(cls, names: Iterable[str]) -> "Registry":
+        """Import `plugins.<name>` for each name and take its `plugin`; a bad declaration stops the start."""
+        found = []
+        for name in names:
+            plugin = import_module(f"plugins.{name}").plugin
+            if not isinstance(plugin, Plugin) or plugin.name != name or plugin.pages.name != name:
+                raise SystemExit(f"plugins/{name} does not declare a plugin of that name")
+            found.append(plugin)
+        return cls(found)
+
+    def mount(self, app: Flask) -> None:
+        """Give every plugin its address, its commands and its place in the app."""
+        app.extensions["plugins"] = self
+        for plugin in self.plugins.values():
+            app.register_blueprint(plugin.pages, url_prefix=f"/<account_slug>/{plugin.path}")
+            if plugin.commands is not None:
+                app.cli.add_command(plugin.commands)
+
+    def __iter__(self) -> Any:
+        return iter(self.plugins.values())
+
+    def get(self, name: str) -> Plugin | None:
+        return self.plugins.get(name)
+
+
+def registry() -> Registry:
+    """The plugins of the running app."""
+    return current_app.extensions["plugins"]  # type: ignore[no-any-return]

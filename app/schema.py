@@ -1,0 +1,23 @@
+"""Whether the database stands where this code expects it."""
+
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+
+from app.db import db
+
+
+def heads() -> tuple[set[str], set[str]]:
+    """The revisions the database is at, and those this code knows as newest."""
+    config: Config = current_app.extensions["migrate"].migrate.get_config()
+    wanted = set(ScriptDirectory.from_config(config).get_heads())
+    with db.engine.connect() as connection:
+        return set(MigrationContext.configure(connection).get_current_heads()), wanted
+
+
+def refuse_old_schema() -> None:
+    """End the process with a sentence when the database is not at the newest revision."""
+    there, wanted = heads()
+    if there != wanted:
+        raise SystemExit("The database is not up to date. Run: flask --app wsgi db upgrade")
