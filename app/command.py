@@ -34,7 +34,7 @@ def answers(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
         try:
             answer = function(*args, **options)
         except AppError as error:
-            _fail(error, as_json)
+            _fail(error, as_json=as_json)
         else:
             click.echo(json.dumps(answer, default=str) if as_json else _in_words(answer))
 
@@ -48,7 +48,7 @@ def from_stdin(what: str) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _fail(error: AppError, as_json: bool) -> None:
+def _fail(error: AppError, *, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"error": {"code": code_of(error), "message": error.sentence}}))
     else:
@@ -71,8 +71,7 @@ def _in_words(answer: Mapping[str, Any]) -> str:
         if isinstance(value, list):
             lines.append(f"{key}: {len(value)}")
             lines += [
-                f"  {' · '.join(str(part) for part in row.values()) if isinstance(row, dict) else row}"
-                for row in value
+                f"  {' · '.join(str(part) for part in row.values()) if isinstance(row, dict) else row}" for row in value
             ]
         else:
             lines.append(f"{key}: {value}")

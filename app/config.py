@@ -104,16 +104,12 @@ class Settings(BaseSettings):
     def _production_is_complete(self) -> Self:
         if self.env != "production":
             return self
-        missing = [
-            name for name in ("redis_url", "secret_key", "vault_keys") if not _plain(getattr(self, name))
-        ]
+        missing = [name for name in ("redis_url", "secret_key", "vault_keys") if not _plain(getattr(self, name))]
         if missing:
             names = ", ".join(f"SPHEREMAIL_{name.upper()}" for name in missing)
             raise ValueError(f"production needs {names}")
         if not self.public_url.startswith("https://"):
-            raise ValueError(
-                "production needs SPHEREMAIL_PUBLIC_URL with https://: sign-in cookies travel only there"
-            )
+            raise ValueError("production needs SPHEREMAIL_PUBLIC_URL with https://: sign-in cookies travel only there")
         if urlsplit(self.nexudus_base).hostname in {"127.0.0.1", "localhost", "::1"}:
             raise ValueError("production does not use the Nexudus sandbox; set SPHEREMAIL_NEXUDUS_URL")
         return self

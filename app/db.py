@@ -59,9 +59,7 @@ class DecimalText(sa.types.TypeDecorator[Decimal]):
 
 def choice(words: type[StrEnum]) -> sa.Enum:
     """A column that holds one word of `words`, readable in the database."""
-    return sa.Enum(
-        words, native_enum=False, length=24, values_callable=lambda kind: [one.value for one in kind]
-    )
+    return sa.Enum(words, native_enum=False, length=24, values_callable=lambda kind: [one.value for one in kind])
 
 
 class Base(DeclarativeBase):
@@ -136,7 +134,7 @@ def unit_of_work() -> Iterator[Session]:
     """
     if _may_write.get():
         raise RuntimeError("units of work do not nest; the outermost caller commits")
-    session = cast(Session, db.session())
+    session = cast("Session", db.session())
     session.rollback()
     callbacks: list[Callable[[], None]] = []
     token = _after.set(callbacks)

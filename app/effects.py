@@ -124,9 +124,7 @@ def finished_steps(subject: Subject) -> Done:
 
 def open_step(subject: Subject) -> str | None:
     """Name of the step whose outcome is unknown, if there is one."""
-    return db.session.scalar(
-        sa.select(Effect.step).where(*_where(subject), Effect.state == EffectState.BEGUN).limit(1)
-    )
+    return db.session.scalar(sa.select(Effect.step).where(*_where(subject), Effect.state == EffectState.BEGUN).limit(1))
 
 
 def forget(subject: Subject) -> None:
@@ -158,7 +156,7 @@ def _call(step: Step, remote: Any, intent: Intent) -> Result:
         raise
 
 
-def _begin(subject: Subject, step: Step, lease: Lease, again: bool = False) -> tuple[Intent, datetime | None]:
+def _begin(subject: Subject, step: Step, lease: Lease, *, again: bool = False) -> tuple[Intent, datetime | None]:
     """Commit the intent; answers it and, when an earlier call of this step has no outcome, since when.
 
     `again` begins a step anew whose look-up said "not there".

@@ -55,13 +55,11 @@ def _database_error(error: DBAPIError) -> Failure:
     if not isinstance(error, OperationalError) and not error.connection_invalidated:
         return _unexpected(error)
     log.error("database_unavailable", error=str(error.orig))
-    return _draw(
-        503, "The database does not answer", "Your last change was not saved. Try again in a moment."
-    )
+    return _draw(503, "The database does not answer", "Your last change was not saved. Try again in a moment.")
 
 
 def _unexpected(error: Exception) -> Failure:
-    log.exception("unexpected", path=request.path)
+    log.error("unexpected", path=request.path, exc_info=error)
     return _draw(
         500,
         "Something broke on our side",

@@ -1,4 +1,4 @@
-"""How moments, days and amounts are written on screens: in the account's zone, with the year only when it is another."""
+"""How moments, days and amounts are written on screens: in the account's zone, the year only when it is another."""
 
 from datetime import date, datetime
 
@@ -25,7 +25,7 @@ def zone() -> str:
 
 
 def day(value: date | datetime | None, zone_name: str | None = None) -> str:
-    """ "2 November", with the weekday within a week and the year when it is not this one; "" for None."""
+    """Such as "2 November": with the weekday within a week and the year when it is not this one; "" for None."""
     if value is None:
         return ""
     zone_name = zone_name or zone()
@@ -40,7 +40,7 @@ def day(value: date | datetime | None, zone_name: str | None = None) -> str:
 
 
 def moment(value: datetime | None, zone_name: str | None = None) -> str:
-    """ "today 11:40" or "2 November, 11:40"; "" for None."""
+    """Such as "today 11:40" or "2 November, 11:40"; "" for None."""
     if value is None:
         return ""
     zone_name = zone_name or zone()
@@ -57,7 +57,7 @@ def exact(value: datetime | None) -> str:
 
 
 def money(value: Money) -> str:
-    """ "€4,106.15"."""
+    """Such as "€4,106.15"."""
     return str(value)
 
 

@@ -11,9 +11,7 @@ import structlog
 from app.config import Settings
 
 SECRET_KEYS = re.compile(r"password|token|secret|authorization|cookie|totp|api_key", re.IGNORECASE)
-SECRET_TEXT = re.compile(
-    r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}|((?:password|token|secret|totp)=)[^&\s'\"]+"
-)
+SECRET_TEXT = re.compile(r"(?i)\b(bearer|basic)\s+[a-z0-9._~+/=-]{8,}|((?:password|token|secret|totp)=)[^&\s'\"]+")
 
 
 def redact(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

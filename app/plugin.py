@@ -9,8 +9,8 @@ from click import Group
 from flask import Blueprint, Flask, current_app
 from markupsafe import Markup
 
-from app.events import Event
 from app.access import Role
+from app.events import Event
 
 Place = Literal["customer", "invoice", "systems"]
 ListPlace = Literal["customers", "invoices"]

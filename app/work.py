@@ -31,6 +31,7 @@ SLICE_S = 60  # a job lasts no longer; the rest of its row is due again
 RESULT_TTL_S, FAILURE_TTL_S = 3600, 7 * 24 * 3600
 STALE = timedelta(seconds=60)
 JOB_PATH = "app.work.perform"
+NOWHERE = "redis://127.0.0.1:1/0"  # without a Redis every ring is lost, and the sweep goes on trying
 
 
 class Due:
@@ -122,10 +123,9 @@ class Known:
 class Bell:
     """Rings RQ. Knows every function a worker may run; nothing else can be run through Redis."""
 
-    def __init__(self, redis_url: str) -> None:
-        self.connection = cast(
-            "Redis", Redis.from_url(redis_url or "redis://127.0.0.1:1/0", socket_timeout=5)
-        )
+    def __init__(self, app: Flask, redis_url: str) -> None:
+        self.app = app
+        self.connection = cast("Redis", Redis.from_url(redis_url or NOWHERE, socket_timeout=5))
         self.jobs: dict[str, Known] = {}
         self.kinds: list[tuple[Any, str]] = []
 
@@ -191,7 +191,7 @@ def bell() -> Bell:
 
 
 def init_app(app: Flask, redis_url: str) -> None:
-    app.extensions["bell"] = Bell(redis_url)
+    app.extensions["bell"] = Bell(app, redis_url)
 
 
 def ring_after_commit(name: str, *ids: int) -> None:
@@ -206,17 +206,14 @@ def _ring(bell_of_app: Bell, name: str, ids: Iterable[int]) -> None:
 
 def perform(name: str, ids: list[int], request_id: str | None = None) -> None:
     """What every RQ job runs: looks the name up among the known functions and runs it in a fresh app context."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
     known = bell().jobs.get(name)
     if known is None:
         raise PermissionError(f"{name} is not a job of this product")
-    with app.app_context():
+    with bell().app.app_context():
         # A forked work horse must not use its parent's sockets.
         db.engine.dispose(close=False)
         begun = time.monotonic()
-        structlog.contextvars.bind_contextvars(
-            job=name, ids=ids, **({"request_id": request_id} if request_id else {})
-        )
+        structlog.contextvars.bind_contextvars(job=name, ids=ids, **({"request_id": request_id} if request_id else {}))
         outcome = "failed"
         try:
             known.run(*ids)

@@ -24,9 +24,7 @@ def accounts() -> None:
 @click.option("--currency", default="EUR", show_default=True)
 @click.option("--country", default="GB", show_default=True)
 @answers
-def create(
-    name: str, slug: str, operator_email: str, timezone: str, currency: str, country: str
-) -> dict[str, Any]:
+def create(name: str, slug: str, operator_email: str, timezone: str, currency: str, country: str) -> dict[str, Any]:
     """Make an account and its Operator; the Operator's password is read from standard input."""
     password_hash = _password()
     with unit_of_work():

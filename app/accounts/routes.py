@@ -63,9 +63,7 @@ def home() -> Response | str:
 
 
 def _draw(form: SignInForm) -> str:
-    return render_template(
-        "accounts/_sign_in_form.html" if asks_for_partial() else "accounts/sign_in.html", form=form
-    )
+    return render_template("accounts/_sign_in_form.html" if asks_for_partial() else "accounts/sign_in.html", form=form)
 
 
 def _landing(user: User) -> str:

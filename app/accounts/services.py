@@ -16,12 +16,24 @@ from app.errors import Conflict, InvalidInput, NotFound
 from app.money import CURRENCIES
 
 RESERVED_SLUGS = frozenset(
-    "login logout portal rq static webhooks healthz readyz metrics marketplace styleguide accounts".split()
+    [
+        "login",
+        "logout",
+        "portal",
+        "rq",
+        "static",
+        "webhooks",
+        "healthz",
+        "readyz",
+        "metrics",
+        "marketplace",
+        "styleguide",
+        "accounts",
+    ]
 )
+_NO_COUNTRIES = {"EU", "EZ", "UN", "XA", "XB", "ZZ", "QO"}  # codes for groups, pseudo-locales and the unknown
 COUNTRIES = {
-    code: name
-    for code, name in Locale("en").territories.items()
-    if len(code) == 2 and code not in {"EU", "EZ", "UN", "XA", "XB", "ZZ", "QO"}
+    code: name for code, name in Locale("en").territories.items() if len(code) == 2 and code not in _NO_COUNTRIES
 }
 
 
@@ -68,9 +80,7 @@ def checked_email(email: str) -> str:
     try:
         return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
-        raise InvalidInput(
-            f"“{email.strip()}” is not an email address.", "email", cause=str(error)
-        ) from error
+        raise InvalidInput(f"“{email.strip()}” is not an email address.", "email", cause=str(error)) from error
 
 
 def find_user(email: str) -> User:
@@ -81,7 +91,7 @@ def find_user(email: str) -> User:
     return user
 
 
-def create_user(email: str, password_hash: str, full_name: str = "", is_instance_admin: bool = False) -> User:
+def create_user(email: str, password_hash: str, full_name: str = "", *, is_instance_admin: bool = False) -> User:
     """A new user; `Conflict` when the email is taken."""
     email = checked_email(email)
     if db.session.scalar(sa.select(User.id).where(User.email_key == email_key(email))):

@@ -31,7 +31,7 @@ def init_app(app: Flask) -> None:
     login.init_app(app)
 
 
-@login.user_loader  # type: ignore[untyped-decorator]  # flask-login ships no types
+@login.user_loader
 def user_of_session(user_id: str) -> User | None:
     """The user behind the cookie, as long as the sign-in it names has not ended."""
     token = session.get("sign_in")
@@ -56,9 +56,7 @@ def email_key(email: str) -> str:
 def hash_password(password: str) -> str:
     """Argon2id hash; refuses passwords of the wrong length. Takes about 0.1 s: never inside a transaction."""
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
-        raise InvalidInput(
-            f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.", field="password"
-        )
+        raise InvalidInput(f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters.", field="password")
     return _hasher.hash(password)
 
 
@@ -69,10 +67,7 @@ def sign_in(email: str, password: str) -> User:
     user = db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
     user_id, expected = (user.id, user.password_hash) if user else (None, _nobody)
     end_reading()
-    try:
-        matches = _hasher.verify(expected, password[:LONGEST_PASSWORD])
-    except VerifyMismatchError:
-        matches = False
+    matches = _matches(expected, password)
     if user_id is None or not matches:
         with unit_of_work():
             audit.record("sign_in", outcome="refused", actor=email[:254] or "nobody")
@@ -92,9 +87,7 @@ def sign_in(email: str, password: str) -> User:
                 browser=(request.user_agent.string or "")[:200],
             )
         )
-        rows.execute(
-            sa.delete(Attempt).where(Attempt.kind == "sign_in", Attempt.subject == _hash(email_key(email)))
-        )
+        rows.execute(sa.delete(Attempt).where(Attempt.kind == "sign_in", Attempt.subject == _hash(email_key(email))))
         audit.record("sign_in", user, actor=user.email)
     session.clear()
     session["sign_in"] = token
@@ -107,7 +100,7 @@ def sign_out() -> None:
     """End the sign-in of this browser, here and in the database."""
     token = session.get("sign_in", "")
     with unit_of_work() as rows:
-        audit.record("sign_out", current_user._get_current_object())
+        audit.record("sign_out", db.session.get(User, current_user.id))
         rows.execute(sa.update(SignIn).where(SignIn.token_hash == _hash(token)).values(ended_at=clock.now()))
     logout_user()
     session.clear()
@@ -116,9 +109,7 @@ def sign_out() -> None:
 def end_sign_ins(user: User) -> None:
     """End all sign-ins of `user`, inside the unit of work around the caller."""
     db.session.execute(
-        sa.update(SignIn)
-        .where(SignIn.user_id == user.id, SignIn.ended_at.is_(None))
-        .values(ended_at=clock.now())
+        sa.update(SignIn).where(SignIn.user_id == user.id, SignIn.ended_at.is_(None)).values(ended_at=clock.now())
     )
 
 
@@ -135,6 +126,13 @@ def count_try(kind: str, subject: str, limit: int) -> int:
         wait = first + WITHIN - clock.now()
     minutes = max(1, -(-int(wait.total_seconds()) // 60))
     raise TooManyTries(f"Too many tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again.")
+
+
+def _matches(expected: str, password: str) -> bool:
+    try:
+        return _hasher.verify(expected, password[:LONGEST_PASSWORD])
+    except VerifyMismatchError:
+        return False
 
 
 def _hash(text: str) -> str:

@@ -7,7 +7,7 @@ from flask import Flask, Response, current_app, flash, g, redirect, request, url
 from flask_login import current_user
 
 from app import audit
-from app.access import INSTANCE_ADMINS, PUBLIC, SIGNED_IN, allowed
+from app.access import INSTANCE_ADMINS, PUBLIC, Audience, allowed
 from app.accounts.services import account_by_slug, membership_of, operators_of
 from app.db import unit_of_work
 from app.errors import AppError, Forbidden, NotFound
@@ -49,19 +49,13 @@ def _guard() -> Response | None:
     if not current_user.is_authenticated:
         return _ask_to_sign_in()
     structlog.contextvars.bind_contextvars(user_id=current_user.id)
-    if who == SIGNED_IN:
-        return None
-    if who == INSTANCE_ADMINS:
-        if not current_user.is_instance_admin:
-            raise NotFound
-        return None
-    _enter_account()
-    if g.membership.role not in who:
-        _refuse()
-    if request.blueprint and registry().get(request.blueprint):
-        g.installation = installation_of(g.account.id, request.blueprint)
-        if g.installation is None or not g.installation.is_on:
-            raise NotFound
+    if who == INSTANCE_ADMINS and not current_user.is_instance_admin:
+        raise NotFound
+    if not isinstance(who, Audience):
+        _enter_account()
+        if g.membership.role not in who:
+            _refuse()
+        _enter_installation()
     return None
 
 
@@ -72,6 +66,14 @@ def _enter_account() -> None:
         raise NotFound
     g.account, g.membership = account, membership
     structlog.contextvars.bind_contextvars(account_id=account.id)
+
+
+def _enter_installation() -> None:
+    """A plugin's pages exist only while it is on."""
+    if request.blueprint and registry().get(request.blueprint):
+        g.installation = installation_of(g.account.id, request.blueprint)
+        if g.installation is None or not g.installation.is_on:
+            raise NotFound
 
 
 def _refuse() -> None:

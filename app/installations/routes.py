@@ -36,9 +36,7 @@ def marketplace() -> str:
 def choose(name: str) -> str:
     """One plugin's block, the very one that Systems shows."""
     block = services.block(g.account, name)
-    return page_or_partial(
-        "installations/plugin.html", "installations/_plugin_dialog.html", **_context(block)
-    )
+    return page_or_partial("installations/plugin.html", "installations/_plugin_dialog.html", **_context(block))
 
 
 @pages.get("/<account_slug>/settings")
@@ -78,7 +76,7 @@ def toggle(name: str) -> str | Response:
     if not form.validate_on_submit():
         raise InvalidInput("Say whether the plugin is to be on or off.")
     with unit_of_work():
-        services.switch(g.account, name, bool(form.on.data))
+        services.switch(g.account, name, on=bool(form.on.data))
     if not asks_for_partial():
         return redirect(url_for(".systems", _anchor=f"system-{name}"), code=303)  # type: ignore[return-value]
     return render_template("installations/_block.html", **_context(services.block(g.account, name)))

@@ -54,7 +54,7 @@ def active_installations(account_id: int) -> list[tuple[Plugin, Installation]]:
     return [(plugin, rows[plugin.name]) for plugin in registry() if plugin.name in rows]
 
 
-def switch(account: Account, name: str, on: bool) -> Installation:
+def switch(account: Account, name: str, *, on: bool) -> Installation:
     """Store the toggle of a plugin. Switching off stops its work, forgets its sign-in and ends its billing."""
     plugin = _plugin(name)
     installation = installation_of(account.id, name)
