@@ -20,7 +20,7 @@ help: ## list what there is
 	@echo "Another interpreter: make PYTHON=python3.12 run"
 
 run: $(installed) ## start everything with demo data; Ctrl-C ends it
-	@exec $(bin)/python -m app.starter
+	@exec $(bin)/python -m app.starter --end-with-parent
 
 test: $(installed_dev) debian-packages ## run the whole test suite (PYTEST_ARGS="-k words" for a part)
 	$(bin)/python -m pytest $(PYTEST_ARGS)

@@ -63,9 +63,12 @@ def embedded_server() -> Iterator[EmbeddedServer]:
             keeper.terminate()
 
 
-def ends_with_parent() -> Callable[[], None]:
-    """For `preexec_fn`: the child gets SIGTERM when its parent dies, however it dies (on Linux only)."""
-    parent = os.getpid()
+def ends_with_parent(parent: int | None = None) -> Callable[[], None]:
+    """For `preexec_fn`: the child gets SIGTERM when its parent dies, however it dies (on Linux only).
+
+    A process that calls the answer itself, naming its own parent, is tied to that one.
+    """
+    parent = parent or os.getpid()
     # Loaded before the fork: between fork and exec as little as possible may happen.
     prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 

@@ -18,7 +18,7 @@ ENDED_BY_SIGNAL = {130, 143}
 """What honcho answers after SIGINT and SIGTERM: somebody wanted it to end."""
 
 
-class _QuietPrinter(Printer):  # type: ignore[misc]  # honcho has no types
+class _QuietPrinter(Printer):
     """Prints what the processes say; of honcho's own remarks it keeps the one that matters, who ended first."""
 
     first_to_end: tuple[str, str] | None = None

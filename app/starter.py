@@ -1,31 +1,230 @@
 """What `make run` does: everything from an empty folder to a page that answers, and all of it away again.
 
-    python -m app.starter
-
 The starter prepares (ports, browser files, Redis, database, demo data), starts `app/procfile.py`, says where to
-look, and waits. However it ends, it leaves no process behind: orphans come to it, because it asked Linux for
-them, and it ends them; if the starter itself is killed, its children hear of it (see `ends_with_parent`).
+look, and waits. However it ends, no process stays: orphans come to it, because it asks Linux for them, and it
+ends them; if the starter itself is killed, its children get a signal (see `ends_with_parent`).
+
+    python -m app.starter
 """
 
+import argparse
+import contextlib
+import ctypes
+import http.client
 import os
 import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
+from app import assets
 from app.config import Settings
-from app.embedded import ends_with_parent
+from app.demo import SIGN_INS
+from app.embedded import EmbeddedServer, embedded_server, ends_with_parent
 
-ROOT = Path(__file__).parent.parent
+_ORDERLY_S = 10.0  # honcho itself kills what has not ended after 5 s
+_ORPHANS_S = 5.0
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-_ORPHANS_S = 5.0  # for what is left to end by itself before it is killed
-_READY_S = 60.0
+
+
+class CannotStart(SystemExit):
+    """Something stands in the way; the text says what, and what to do."""
 
 
 def main() -> int:
-    """Start everything, wait until it ends, answer what `sys.exit` wants."""
+    """Start everything, wait until it ends, and answer what `sys.exit` wants."""
     options = _options()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:  # nohup is respected
+        if number is signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
             signal.signal(number, _leave)
     if options.end_with_parent:
         ends_with_parent(os.getppid())()
+
     settings = Settings.read()
+    _refuse_taken_port(settings.host, settings.port, f"choose another: SPHEREMAIL_PORT={settings.port + 1}")
+    sandbox_port = _sandbox_port(settings, options.sandbox_port)
+    environment = _environment(settings, sandbox_port)
+    further = []
+    if sandbox_port:
+        further.append(f"sandbox: exec python -m plugins.nexudus.sandbox --port {sandbox_port} --demo")
+
+    with ExitStack() as stack:
+        _adopt_orphans()
+        stack.callback(_end_orphans)
+        print("Preparing browser files, database and demo data ...", flush=True)
+        assets.build(settings.data_dir)
+        redis = None
+        if not settings.redis_url:
+            redis = stack.enter_context(embedded_server())
+            environment["SPHEREMAIL_REDIS_URL"] = redis.url
+        _flask("db", "upgrade", environment=environment)
+        if settings.is_demo:
+            _flask("demo", environment=environment)
+        processes = _start_procfile(further, environment)
+        stack.callback(_end, processes)
+        return _watch(processes, redis, settings, sandbox_port)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m app.starter", description="Start the whole product.")
+    parser.add_argument(
+        "--sandbox-port", type=int, default=8400, help="where the Nexudus sandbox listens (default 8400)"
+    )
+    parser.add_argument(
+        "--end-with-parent", action="store_true", help="end when the process that started this one dies"
+    )
+    return parser.parse_args()
+
+
+def _refuse_taken_port(host: str, port: int, way_out: str) -> None:
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        raise CannotStart(f"Cannot listen on {host}:{port} ({error.strerror}): {way_out}.") from error
+
+
+def _sandbox_port(settings: Settings, port: int) -> int | None:
+    """Where the Nexudus sandbox will listen, or None when there is to be none."""
+    if not settings.is_demo or "nexudus" not in settings.plugins:
+        return None
+    try:
+        _refuse_taken_port("127.0.0.1", port, "end what runs there, the Nexudus sandbox needs that port")
+    except CannotStart:
+        if settings.nexudus_url:  # another Nexudus is meant, perhaps the very server that has the port
+            return None
+        raise
+    return port
+
+
+def _environment(settings: Settings, sandbox_port: int | None) -> dict[str, str]:
+    """The environment of the processes: ours, with what the Procfile and its programs must find in it."""
+    found = {
+        **os.environ,
+        # The programs of this virtual environment come first, whether it was activated or not.
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+        "SPHEREMAIL_HOST": settings.host,
+        "SPHEREMAIL_PORT": str(settings.port),
+        "SPHEREMAIL_DATA_DIR": str(settings.data_dir.resolve()),
+    }
+    if sandbox_port and not settings.nexudus_url:
+        found["SPHEREMAIL_NEXUDUS_URL"] = f"http://127.0.0.1:{sandbox_port}"
+    return found
+
+
+def _flask(*command: str, environment: dict[str, str]) -> None:
+    line = ["flask", "--app", "wsgi", *command]
+    if subprocess.run(line, env=environment, check=False, preexec_fn=ends_with_parent()).returncode:
+        raise CannotStart(f"`{' '.join(line)}` failed; it says why above.")
+
+
+def _start_procfile(further: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    # -P: the folder of app/procfile.py must not come first on the path, it has an http.py and other common names.
+    # A session of its own: Ctrl-C at the terminal reaches the starter alone, which then ends things in order.
+    return subprocess.Popen(
+        [sys.executable, "-P", Path(__file__).with_name("procfile.py"), *further],
+        env=environment,
+        start_new_session=True,
+        preexec_fn=ends_with_parent(),
+    )
+
+
+def _watch(
+    processes: subprocess.Popen[bytes],
+    redis: EmbeddedServer | None,
+    settings: Settings,
+    sandbox_port: int | None,
+) -> int:
+    """Say where to look once the web server answers, and wait until something ends."""
+    announced = False
+    while processes.poll() is None:
+        if redis and redis.keeper.poll() is not None:
+            print("redis ended, so everything else is ended too.", file=sys.stderr)
+            return 1
+        if not announced and _answers(settings.host, settings.port):
+            announced = True
+            _announce(settings, sandbox_port)
+        threading.Event().wait(0.2)
+    return processes.returncode
+
+
+def _answers(host: str, port: int) -> bool:
+    caller = http.client.HTTPConnection(host, port, timeout=1)
+    try:
+        caller.request("GET", "/healthz")
+        return caller.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        caller.close()
+
+
+def _announce(settings: Settings, sandbox_port: int | None) -> None:
+    lines = ["", f"SphereMail answers at {settings.public_base}"]
+    if sandbox_port:
+        lines += [f"and the Nexudus sandbox at http://127.0.0.1:{sandbox_port}"]
+    if settings.is_demo:
+        lines += ["", "Sign in as", *(f"  {role:<24}{email:<28}{word}" for role, email, word in SIGN_INS)]
+    print("\n".join([*lines, "", f"Ctrl-C ends everything; the data stays in {settings.data_dir}.", ""]), flush=True)
+
+
+def _end(processes: subprocess.Popen[bytes]) -> None:
+    processes.terminate()
+    try:
+        processes.wait(timeout=_ORDERLY_S)
+    except subprocess.TimeoutExpired:
+        processes.kill()
+        processes.wait()
+
+
+def _adopt_orphans() -> None:
+    """Processes whose parent dies become children of this one, not of the machine's first (on Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _end_orphans() -> None:
+    """End what is left below this process, such as the job of a worker that was killed."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        told: set[int] = set()
+        until = time.monotonic() + _ORPHANS_S
+        while (left := _descendants()) and time.monotonic() < until:
+            for pid in left - told:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            told |= left
+            with contextlib.suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                    pass
+            threading.Event().wait(0.05)
+
+
+def _descendants() -> set[int]:
+    found: set[int] = set()
+    ask = [os.getpid()]
+    while ask:
+        for children in Path(f"/proc/{ask.pop()}/task").glob("*/children"):
+            with contextlib.suppress(OSError):  # it ended meanwhile
+                fresh = set(map(int, children.read_text().split())) - found
+                found |= fresh
+                ask += fresh
+    return found
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    """End in order; from here on nothing interrupts that, for it takes seconds and always comes to its end."""
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
+    with contextlib.suppress(OSError):  # not print: this may have interrupted one
+        os.write(sys.stdout.fileno(), b"\nEnding everything ...\n")
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
