@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     nexudus_calls_per_minute: int = Field(default=120, ge=1)
     nexudus_writes_per_minute: int = Field(default=60, ge=1)
     nexudus_writes_per_day: int = Field(default=5000, ge=1)
-    nexudus_members_per_day: int = Field(default=50, ge=1)
+    nexudus_pause_ms: int = Field(default=100, ge=0)
     mail_private_hosts: CommaList = ()
     mail_ca_file: Path | None = None
     lease_s: float = Field(default=45, gt=0)

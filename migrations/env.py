@@ -38,11 +38,7 @@ def run() -> None:
             render_item=render_item,
             compare_type=compare_type,
             transaction_per_migration=True,
-            **{
-                k: v
-                for k, v in current_app.extensions["migrate"].configure_args.items()
-                if k != "compare_type"
-            },
+            **{k: v for k, v in current_app.extensions["migrate"].configure_args.items() if k != "compare_type"},
         )
         with context.begin_transaction():
             context.run_migrations()
