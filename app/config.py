@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     """Everything the environment decides. Build it with `Settings.read()`, which turns errors into sentences."""
 
     model_config = SettingsConfigDict(
-        env_prefix="SPHEREMAIL_", env_file=".env", extra="ignore", frozen=True, env_ignore_empty=True
+        env_prefix="SPHEREMAIL_", env_file=".env", extra="ignore", frozen=True
     )
 
     env: Literal["demo", "production"] = "demo"
@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("mail_ca_file", "log_format", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return value or None
 
     @field_validator("public_url", "nexudus_url")
     @classmethod

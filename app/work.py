@@ -125,7 +125,7 @@ class Bell:
 
     def __init__(self, app: Flask, redis_url: str) -> None:
         self.app = app
-        self.connection = cast("Redis", Redis.from_url(redis_url or NOWHERE, socket_timeout=5))
+        self.connection = Redis.from_url(redis_url or NOWHERE, socket_timeout=5)
         self.jobs: dict[str, Known] = {}
         self.kinds: list[tuple[Any, str]] = []
 

@@ -85,7 +85,7 @@ def checked_email(email: str) -> str:
 
 def find_user(email: str) -> User:
     """The user with this email, or `NotFound`."""
-    user = db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
+    user: User | None = db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
     if user is None:
         raise NotFound(f"No user has the email {email}.")
     return user
