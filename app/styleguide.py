@@ -80,7 +80,7 @@ class SamplePages(Pagination):
     """A page of a list of 214 that nobody has to store."""
 
     def _query_items(self) -> list[Any]:
-        return []
+        return list(range(self.per_page))
 
     def _query_count(self) -> int:
         return 214
@@ -91,7 +91,9 @@ class SamplePages(Pagination):
 def index() -> str:
     """All components on one page, in the frame of an Operator."""
     filled = SampleForm(None, data={"street": "Harbour Street 4", "email": "desk@quay.example", "port": 993})
-    wrong = SampleForm(None, prefix="wrong", data={"email": "desk@", "port": 99999}, meta={"csrf": False})
+    wrong = SampleForm(
+        None, prefix="wrong", data={"email": "desk@", "port": 99999, "delete": "never"}, meta={"csrf": False}
+    )
     wrong.validate()
     return render_template(
         "styleguide/index.html",

@@ -128,7 +128,7 @@ on("submit", (event) => {
 const pressed = ({ elt, requestConfig }) => requestConfig?.triggeringEvent?.submitter || elt;
 on("htmx:beforeSend", ({ detail }) => setBusy(pressed(detail), true));
 on("htmx:afterRequest", ({ detail }) => setBusy(pressed(detail), false));
-addEventListener("pageshow", () => all("[aria-busy]").forEach((button) => setBusy(button, false)));
+addEventListener("pageshow", ({ persisted }) => persisted && all("[aria-busy]").forEach((button) => setBusy(button, false)));
 
 /* Connection lost, session ended, something broke ------------------------------------------------------- */
 
