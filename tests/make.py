@@ -50,7 +50,6 @@ def customer(
             email=email,
             email_key=email_key(email),
             full_name=full_name,
-            name_key=full_name.casefold(),
             status=status,
             activated_at=clock.now() if status == CustomerStatus.ACTIVE else None,
             **fields,

@@ -22,6 +22,8 @@ class Account(Base):
     timezone: Mapped[str] = mapped_column(sa.String(60))
     currency: Mapped[str] = mapped_column(sa.String(3))
     country: Mapped[str] = mapped_column(sa.String(2))
+    # Invoices are numbered without a gap: "QW-1001", "QW-1002"; taken by one UPDATE that also counts on.
+    invoice_prefix: Mapped[str] = mapped_column(sa.String(8))
     next_invoice_number: Mapped[int] = mapped_column(default=1001)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 

@@ -55,12 +55,25 @@ def create_account(
         raise InvalidInput(f"“{country}” is no country code such as PT.", "country")
     if not name.strip():
         raise InvalidInput("An account needs a name.", "name")
-    account = Account(name=name.strip(), slug=slug, timezone=timezone, currency=currency, country=country)
+    account = Account(
+        name=name.strip(),
+        slug=slug,
+        timezone=timezone,
+        currency=currency,
+        country=country,
+        invoice_prefix=_invoice_prefix(name, slug),
+    )
     db.session.add(account)
     db.session.flush()
     add_location(account, name.strip())
     audit.record("account_created", account)
     return account
+
+
+def _invoice_prefix(name: str, slug: str) -> str:
+    """What invoice numbers begin with: "QW" for Quayside Works. ASCII, because other systems keep it too."""
+    words = re.findall(r"[A-Za-z0-9]+", name) or [slug]
+    return "".join(word[0] for word in words)[:4].upper()
 
 
 def add_location(account: Account, name: str, **fields: str) -> Location:

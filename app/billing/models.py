@@ -5,12 +5,15 @@ from decimal import Decimal
 from enum import StrEnum
 
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, mapped_column, relationship
+from sqlalchemy import event
+from sqlalchemy.engine import Connection
+from sqlalchemy.orm import Mapped, Mapper, mapped_column, relationship
 
 from app import clock
 from app.accounts.models import Location
 from app.db import Base, choice
 from app.money import Money
+from app.typed import fold
 
 
 class CustomerStatus(StrEnum):
@@ -39,7 +42,9 @@ class Customer(Base):
     email: Mapped[str] = mapped_column(sa.String(254))
     email_key: Mapped[str] = mapped_column(sa.String(254))
     full_name: Mapped[str] = mapped_column(sa.String(160))
-    name_key: Mapped[str] = mapped_column(sa.String(160))  # folded, so that sorting by name ignores case
+    # Folded by `_fold_keys` on every write: the one sorts by name, the other is what a search looks through.
+    name_key: Mapped[str] = mapped_column(sa.String(160))
+    search_key: Mapped[str] = mapped_column(sa.String(600))
     company: Mapped[str] = mapped_column(sa.String(160), default="")
     phone: Mapped[str] = mapped_column(sa.String(40), default="")
     address: Mapped[str] = mapped_column(sa.String(300), default="")
@@ -54,6 +59,14 @@ class Customer(Base):
     billed_by: Mapped[str] = mapped_column(sa.String(40), default="")
 
     location: Mapped[Location] = relationship()
+
+
+@event.listens_for(Customer, "before_insert")
+@event.listens_for(Customer, "before_update")
+def _fold_keys(mapper: Mapper[Customer], connection: Connection, customer: Customer) -> None:
+    customer.name_key = fold(customer.full_name)[:160]
+    searched = (customer.full_name, customer.company, customer.email, customer.mailbox_number)
+    customer.search_key = fold("\n".join(part for part in searched if part))[:600]
 
 
 class InvoiceStatus(StrEnum):
@@ -96,6 +109,7 @@ class Invoice(Base):
     collector: Mapped[str | None] = mapped_column(sa.String(40))
     collected_at: Mapped[datetime | None]
     paid_at: Mapped[datetime | None]
+    paid_how: Mapped[str] = mapped_column(sa.String(40), default="")
     paid_note: Mapped[str] = mapped_column(sa.String(300), default="")
     closed_at: Mapped[datetime | None]
     handed_over_as: Mapped[str] = mapped_column(sa.String(80), default="")
@@ -106,6 +120,11 @@ class Invoice(Base):
     lines: Mapped[list["InvoiceLine"]] = relationship(
         back_populates="invoice", order_by="InvoiceLine.position", cascade="all, delete-orphan"
     )
+
+    @property
+    def can_change(self) -> bool:
+        """Whether lines may still be added: from the moment somebody collects it, it is frozen."""
+        return self.status in {InvoiceStatus.DRAFT, InvoiceStatus.PENDING} and self.collector is None
 
     @property
     def net(self) -> Money:

@@ -1,0 +1,154 @@
+"""Who collects an invoice: nobody yet, the card gateway, a person by hand, or a plugin; taken once and guarded.
+
+Every taking is one UPDATE that only matches while nobody has the invoice: of any number of processes one wins.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from app import audit, clock
+from app.billing.models import BY_HAND, GATEWAY, Customer, Invoice, InvoiceStatus
+from app.db import changed_one, db
+from app.errors import Conflict
+from app.installations.models import Installation, InstallationState
+from app.typed import line
+
+
+class PaidBy(StrEnum):
+    """How money came in when a person says so."""
+
+    TRANSFER = "bank transfer"
+    CASH = "cash"
+    CARD = "card"
+    OTHER = "other"
+
+
+def claim(invoice_id: int, collector: str) -> bool:
+    """Take a pending invoice for `collector` and answer whether it was still free."""
+    return _take(invoice_id, collector=collector, collected_at=clock.now())
+
+
+def give_back(invoice_id: int, collector: str) -> bool:
+    """Let go of a pending invoice; only its collector can. False when it was not theirs."""
+    given = changed_one(
+        sa.update(Invoice)
+        .where(
+            Invoice.id == invoice_id,
+            Invoice.collector == collector,
+            Invoice.status == InvoiceStatus.PENDING,
+        )
+        .values(collector=None, collected_at=None)
+        .execution_options(synchronize_session=False)
+    )
+    if given:
+        audit.record("invoice_given_back", _reread(invoice_id), collector=collector)
+    return given
+
+
+def close_as_handed_over(invoice_id: int, plugin: str, number: str) -> None:
+    """Close an invoice that `plugin` collects: it stands in the other system as `number`, and is not paid.
+
+    Raises `Conflict` when the invoice is not pending or not the plugin's; nothing is changed then.
+    """
+    closed = changed_one(
+        sa.update(Invoice)
+        .where(
+            Invoice.id == invoice_id,
+            Invoice.collector == plugin,
+            Invoice.status == InvoiceStatus.PENDING,
+        )
+        .values(status=InvoiceStatus.CLOSED, closed_at=clock.now(), handed_over_as=number[:80])
+        .execution_options(synchronize_session=False)
+    )
+    if not closed:
+        raise Conflict("The invoice is not this plugin's to close.", invoice=invoice_id, plugin=plugin)
+    audit.record("invoice_handed_over", _reread(invoice_id), plugin=plugin, number=number[:80])
+
+
+def collect(invoice_id: int) -> bool:
+    """Take a pending invoice for the card gateway, which may charge it only when this answers True.
+
+    An invoice that a plugin bills is left alone: its customer is billed by a plugin that is switched on and
+    has taken over, and it was created after that moment. An older one stays with default billing.
+    """
+    return _take(invoice_id, ~billed_by_plugin(), collector=GATEWAY, collected_at=clock.now())
+
+
+def charged(invoice_id: int, reference: str) -> None:
+    """The gateway has the money for an invoice it took: paid. `reference` is the gateway's own."""
+    paid = changed_one(
+        sa.update(Invoice)
+        .where(
+            Invoice.id == invoice_id,
+            Invoice.collector == GATEWAY,
+            Invoice.status == InvoiceStatus.PENDING,
+        )
+        .values(
+            status=InvoiceStatus.PAID,
+            paid_at=clock.now(),
+            paid_how=PaidBy.CARD.value,
+            paid_note=reference[:300],
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if not paid:
+        raise Conflict("The gateway does not collect this invoice.", invoice=invoice_id)
+    audit.record("invoice_charged", _reread(invoice_id), reference=reference[:300])
+
+
+def mark_paid_by_hand(invoice: Invoice, how: PaidBy, note: str = "") -> None:
+    """A person says that the money is here; `Conflict` when somebody else collects the invoice already."""
+    note = line(note, 300, "note")
+    paid = _take(
+        invoice.id,
+        collector=BY_HAND,
+        collected_at=clock.now(),
+        status=InvoiceStatus.PAID,
+        paid_at=clock.now(),
+        paid_how=how.value,
+        paid_note=note,
+    )
+    if not paid:
+        raise Conflict(f"{invoice.number} is collected by somebody else meanwhile, or is no longer pending.")
+    audit.record("invoice_paid_by_hand", _reread(invoice.id), how=how.value)
+
+
+def billed_by_plugin() -> sa.ColumnElement[bool]:
+    """As part of a WHERE: the invoice belongs to a plugin, not to the host's own billing."""
+    return (
+        sa.select(Customer.id)
+        .join(
+            Installation,
+            sa.and_(
+                Installation.account_id == Customer.account_id,
+                Installation.plugin == Customer.billed_by,
+            ),
+        )
+        .where(
+            Customer.id == Invoice.customer_id,
+            Installation.state != InstallationState.OFF,
+            Installation.cutover_at < Invoice.created_at,
+        )
+        .correlate(Invoice)
+        .exists()
+    )
+
+
+def _take(invoice_id: int, *further: sa.ColumnElement[bool], **values: Any) -> bool:
+    return changed_one(
+        sa.update(Invoice)
+        .where(
+            Invoice.id == invoice_id,
+            Invoice.collector.is_(None),
+            Invoice.status == InvoiceStatus.PENDING,
+            *further,
+        )
+        .values(**values)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _reread(invoice_id: int) -> Invoice:
+    return db.session.get_one(Invoice, invoice_id, populate_existing=True)

@@ -1,0 +1,228 @@
+"""Customers: finding them, adding and changing them, and whether they are active. Changes rows, never commits."""
+
+from dataclasses import dataclass, fields
+
+import sqlalchemy as sa
+from flask_sqlalchemy.pagination import Pagination
+from sqlalchemy.exc import IntegrityError
+
+from app import audit, clock
+from app.accounts.models import Account, Location
+from app.accounts.services import COUNTRIES, checked_email
+from app.accounts.signing_in import email_key
+from app.billing.models import Customer, CustomerStatus
+from app.db import db
+from app.errors import Conflict, InvalidInput, NotFound
+from app.events import CustomerActivated, CustomerChanged
+from app.installations.services import announce
+from app.typed import fold, problem_of, tidy
+
+PER_PAGE = 25
+FIRST_MAILBOX_NUMBER = 1001
+# Who else keeps a copy of these hears of a change: see `edit`.
+CONTACT_DATA = frozenset({"full_name", "email", "company", "phone", "address", "city", "postcode", "country"})
+_LENGTHS = {
+    column.name: column.type.length
+    for column in Customer.__table__.columns
+    if isinstance(column.type, sa.String) and column.type.length
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Details:
+    """What a person says about a customer. An empty mailbox number stands for "none", or for the next free one."""
+
+    full_name: str
+    email: str
+    location_id: int
+    company: str = ""
+    phone: str = ""
+    address: str = ""
+    city: str = ""
+    postcode: str = ""
+    country: str = ""
+    mailbox_number: str = ""
+
+    def problems(self) -> dict[str, str]:
+        """What cannot be taken: a sentence per field. Nothing here asks the database."""
+        found = {name: problem for name, text in self.texts() if (problem := problem_of(text, _LENGTHS[name]))}
+        if not tidy(self.full_name):
+            found["full_name"] = "A customer needs a name."
+        if "email" not in found:
+            try:
+                checked_email(self.email)
+            except InvalidInput as error:
+                found["email"] = error.sentence
+        if "country" not in found and tidy(self.country) and tidy(self.country) not in COUNTRIES:
+            found["country"] = f"“{tidy(self.country)}” is no country code such as PT."
+        return found
+
+    def texts(self) -> list[tuple[str, str]]:
+        """Every text field by name, tidied."""
+        return [(one.name, tidy(getattr(self, one.name))) for one in fields(self) if one.name != "location_id"]
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a list of customers is narrowed to. `billed_by` is a plugin's name, "" for the host, None for any."""
+
+    text: str = ""
+    status: CustomerStatus | None = None
+    billed_by: str | None = None
+    location_id: int | None = None
+
+
+def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
+    """One page of customers by name; every word of the text must occur in name, company, email or number."""
+    query = sa.select(Customer).where(Customer.account_id == account.id)
+    if wanted.status is not None:
+        query = query.where(Customer.status == wanted.status)
+    if wanted.billed_by is not None:
+        query = query.where(Customer.billed_by == wanted.billed_by)
+    if wanted.location_id is not None:
+        query = query.where(Customer.location_id == wanted.location_id)
+    for word in fold(tidy(wanted.text)).split()[:10]:
+        query = query.where(Customer.search_key.contains(word, autoescape=True))
+    query = query.order_by(Customer.name_key, Customer.id).options(sa.orm.joinedload(Customer.location))
+    return db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
+
+
+def count_by_status(account: Account) -> dict[CustomerStatus, int]:
+    """How many customers are in each status."""
+    rows = db.session.execute(
+        sa.select(Customer.status, sa.func.count()).where(Customer.account_id == account.id).group_by(Customer.status)
+    )
+    counts = dict(rows.tuples())
+    return {status: counts.get(status, 0) for status in CustomerStatus}
+
+
+def get(account: Account, customer_id: int) -> Customer:
+    """The customer with this id in this account, or `NotFound`."""
+    return _found(db.session.scalars(_one(account, customer_id)).one_or_none())
+
+
+def locked(account: Account, customer_id: int) -> Customer:
+    """As `get`, read anew inside a unit of work; nobody else changes the customer until that is committed."""
+    query = _one(account, customer_id).with_for_update().execution_options(populate_existing=True)
+    return _found(db.session.scalars(query).one_or_none())
+
+
+def add(account: Account, details: Details, *, pick_number: bool = False) -> Customer:
+    """A new, inactive customer. Without a mailbox number there is none, or with `pick_number` the next free one.
+
+    Raises `InvalidInput` for the field that cannot be taken.
+    """
+    _refuse_problems(details)
+    customer = Customer(account_id=account.id, status=CustomerStatus.INACTIVE)
+    _fill(account, customer, details)
+    if pick_number and customer.mailbox_number is None:
+        customer.mailbox_number = next_mailbox_number(customer.location_id)
+    db.session.add(customer)
+    _flush()
+    audit.record("customer_added", customer)
+    return customer
+
+
+def edit(account: Account, customer: Customer, details: Details) -> bool:
+    """Take over what changed and answer whether anything did; changed contact data is announced."""
+    _refuse_problems(details)
+    _fill(account, customer, details)
+    changed = sorted(one.key for one in sa.inspect(customer).attrs if one.history.has_changes())
+    if not changed:
+        return False
+    _flush()
+    audit.record("customer_changed", customer, fields=changed)
+    if CONTACT_DATA.intersection(changed):
+        announce(CustomerChanged(customer.account_id, customer.id))
+    return True
+
+
+def activate(customer: Customer) -> bool:
+    """Make a customer active, with a mailbox number if there is none yet; False when it is active already."""
+    if customer.status == CustomerStatus.ACTIVE:
+        return False
+    customer.status, customer.activated_at = CustomerStatus.ACTIVE, clock.now()
+    if customer.mailbox_number is None:
+        customer.mailbox_number = next_mailbox_number(customer.location_id)
+    _flush()
+    audit.record("customer_activated", customer)
+    announce(CustomerActivated(customer.account_id, customer.id))
+    return True
+
+
+def deactivate(customer: Customer) -> bool:
+    """End a customer's service; number, invoices and links stay. False when it is inactive already."""
+    if customer.status == CustomerStatus.INACTIVE:
+        return False
+    before, customer.status = customer.status, CustomerStatus.INACTIVE
+    audit.record("customer_deactivated", customer, before=before.value)
+    return True
+
+
+def set_billed_by(customer: Customer, plugin: str) -> None:
+    """Say which plugin bills a customer from now on; "" is the host itself. Called by plugins on link and unlink."""
+    if customer.billed_by != plugin:
+        before, customer.billed_by = customer.billed_by, plugin
+        audit.record("billed_by", customer, before=before, now=plugin)
+
+
+def next_mailbox_number(location_id: int) -> str:
+    """One more than the highest number at a location; the location stays locked until the unit is committed."""
+    db.session.execute(sa.select(Location.id).where(Location.id == location_id).with_for_update())
+    taken = db.session.scalars(sa.select(Customer.mailbox_number).where(Customer.location_id == location_id))
+    numbers = [int(number) for number in taken if number and number.isdecimal() and len(number) < 10]
+    return str(max(numbers, default=FIRST_MAILBOX_NUMBER - 1) + 1)
+
+
+def _one(account: Account, customer_id: int) -> sa.Select[Customer]:
+    return sa.select(Customer).where(Customer.account_id == account.id, Customer.id == customer_id)
+
+
+def _found(customer: Customer | None) -> Customer:
+    if customer is None:
+        raise NotFound("There is no such customer.")
+    return customer
+
+
+def _refuse_problems(details: Details) -> None:
+    for name, sentence in details.problems().items():
+        raise InvalidInput(sentence, name)
+
+
+def _fill(account: Account, customer: Customer, details: Details) -> None:
+    if details.location_id not in {location.id for location in account.locations}:
+        raise InvalidInput("Choose one of your locations.", "location_id")
+    customer.location_id = details.location_id
+    for name, text in details.texts():
+        setattr(customer, name, text)
+    customer.email = checked_email(customer.email)
+    customer.email_key = email_key(customer.email)
+    customer.mailbox_number = customer.mailbox_number or None
+    _refuse_taken(customer)
+
+
+def _refuse_taken(customer: Customer) -> None:
+    """Name the customer who has the email or the mailbox number already."""
+    others = sa.select(Customer).where(Customer.account_id == customer.account_id)
+    if customer.id is not None:
+        others = others.where(Customer.id != customer.id)
+    with db.session.no_autoflush:
+        same_email = db.session.scalar(others.where(Customer.email_key == customer.email_key))
+        same_number = customer.mailbox_number is not None and db.session.scalar(
+            others.where(
+                Customer.location_id == customer.location_id,
+                Customer.mailbox_number == customer.mailbox_number,
+            )
+        )
+    if same_email:
+        raise InvalidInput(f"{same_email.full_name} has this email already.", "email")
+    if same_number:
+        raise InvalidInput(f"{same_number.full_name} has this number already.", "mailbox_number")
+
+
+def _flush() -> None:
+    try:
+        db.session.flush()
+    except IntegrityError as error:
+        # Somebody else took the email or the number between our look and our write.
+        raise Conflict("Somebody else took this email or mailbox number a moment ago. Save again.") from error

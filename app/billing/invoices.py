@@ -1,0 +1,275 @@
+"""Invoices: finding them, writing them with their lines, and withdrawing them. Changes rows, never commits."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Self, TypeVarTuple
+
+import sqlalchemy as sa
+from flask_sqlalchemy.pagination import Pagination
+from sqlalchemy.orm import joinedload
+
+from app import audit, clock
+from app.accounts.models import Account
+from app.billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus
+from app.db import db
+from app.errors import Conflict, InvalidInput, NotFound
+from app.money import LARGEST, Money, net_of_line, tax_of_line
+from app.typed import fold, line, tidy
+
+PER_PAGE = 25
+MOST_LINES = 200
+LARGEST_QUANTITY = 1_000_000
+QUANTITY_DECIMALS, RATE_DECIMALS = 4, 3
+NOBODY = "nobody"
+_ENDED = {
+    InvoiceStatus.PAID: "is paid",
+    InvoiceStatus.CLOSED: "was handed over",
+    InvoiceStatus.VOID: "is void",
+}
+Columns = TypeVarTuple("Columns")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line to be written: unit price in minor units, tax rate in percent."""
+
+    description: str
+    quantity: Decimal
+    unit_minor: int
+    tax_rate: Decimal
+
+    @classmethod
+    def read(cls, description: str, quantity: str, unit_price: str, tax_rate: str, currency: str) -> Self:
+        """From typed text; raises `InvalidInput` for the field that cannot be taken."""
+        description = line(description, 300, "description")
+        if not description:
+            raise InvalidInput("Say what is billed.", "description")
+        amount = _decimal(quantity, "quantity", QUANTITY_DECIMALS)
+        if not 0 < amount <= LARGEST_QUANTITY:
+            raise InvalidInput(f"A quantity is more than 0 and at most {LARGEST_QUANTITY:,}.", "quantity")
+        rate = _decimal(tax_rate or "0", "tax_rate", RATE_DECIMALS)
+        if not 0 <= rate <= 100:
+            raise InvalidInput("A tax rate is between 0 and 100.", "tax_rate")
+        try:
+            unit_minor = Money.read(_dotted(unit_price), currency).minor
+        except InvalidInput as error:
+            raise InvalidInput(error.sentence, "unit_price") from error
+        if abs(net_of_line(amount, unit_minor)) >= LARGEST:
+            raise InvalidInput("That is more than an invoice can hold.", "unit_price")
+        return cls(description, amount, unit_minor, rate)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What a list of invoices is narrowed to. `collector` is a plugin's name, `NOBODY`, …; None for any."""
+
+    text: str = ""
+    status: InvoiceStatus | None = None
+    collector: str | None = None
+    customer_id: int | None = None
+
+
+def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
+    """One page of invoices, newest first; every word must occur in the number or in the customer's data."""
+    query = _matching(sa.select(Invoice), account, wanted).options(joinedload(Invoice.customer))
+    query = query.order_by(Invoice.created_at.desc(), Invoice.id.desc())
+    return db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
+
+
+def sums(account: Account, wanted: Search) -> list[Money]:
+    """What the invoices of a search come to, per currency."""
+    query = _matching(sa.select(Invoice.currency, sa.func.sum(Invoice.total_minor)), account, wanted)
+    rows = db.session.execute(query.group_by(Invoice.currency).order_by(Invoice.currency))
+    return [Money(int(minor), currency) for currency, minor in rows]
+
+
+def count_by_status(account: Account) -> dict[InvoiceStatus, int]:
+    """How many invoices are in each status."""
+    rows = db.session.execute(
+        sa.select(Invoice.status, sa.func.count()).where(Invoice.account_id == account.id).group_by(Invoice.status)
+    )
+    counts = dict(rows.tuples())
+    return {status: counts.get(status, 0) for status in InvoiceStatus}
+
+
+def open_of(customer_ids: Sequence[int]) -> dict[int, list[Money]]:
+    """What pending invoices come to, per customer and currency; customers without one are left out."""
+    rows = db.session.execute(
+        sa.select(Invoice.customer_id, Invoice.currency, sa.func.sum(Invoice.total_minor))
+        .where(Invoice.customer_id.in_(customer_ids), Invoice.status == InvoiceStatus.PENDING)
+        .group_by(Invoice.customer_id, Invoice.currency)
+        .order_by(Invoice.currency)
+    )
+    found: dict[int, list[Money]] = {}
+    for customer_id, currency, minor in rows:
+        found.setdefault(customer_id, []).append(Money(int(minor), currency))
+    return found
+
+
+def get(account: Account, invoice_id: int) -> Invoice:
+    """The invoice with this id in this account, or `NotFound`."""
+    return _found(db.session.scalars(_one(account, invoice_id)).one_or_none())
+
+
+def by_number(account: Account, number: str) -> Invoice | None:
+    """The invoice with this number, typed as it stands or in small letters."""
+    query = sa.select(Invoice).where(Invoice.account_id == account.id, Invoice.number.in_({number, number.upper()}))
+    return db.session.scalars(query).first()
+
+
+def locked(account: Account, invoice_id: int) -> Invoice:
+    """As `get`, read anew inside a unit of work; nobody else changes or collects it until that is committed."""
+    query = _one(account, invoice_id).with_for_update().execution_options(populate_existing=True)
+    return _found(db.session.scalars(query).one_or_none())
+
+
+def create(
+    account: Account,
+    customer: Customer,
+    lines: Iterable[Line],
+    *,
+    due_on: date | None = None,
+    note: str = "",
+    currency: str | None = None,
+    number: str | None = None,
+    created_at: datetime | None = None,
+    status: InvoiceStatus = InvoiceStatus.PENDING,
+) -> Invoice:
+    """A new invoice with its lines; the next number of the account unless one is given. Nothing is sent by this."""
+    lines = list(lines)
+    if not lines:
+        raise InvalidInput("An invoice needs a line.", "lines")
+    invoice = Invoice(
+        account_id=account.id,
+        customer_id=customer.id,
+        number=number or next_number(account),
+        status=status,
+        currency=currency or account.currency,
+        created_at=created_at or clock.now(),
+        due_on=due_on,
+        note=line(note, 500, "note"),
+    )
+    for one in lines:
+        _append(invoice, one)
+    db.session.add(invoice)
+    db.session.flush()
+    audit.record("invoice_created", invoice, number=invoice.number, total=str(invoice.total))
+    return invoice
+
+
+def extend(invoice: Invoice, added: Line) -> None:
+    """One more line on an invoice that nobody collects yet."""
+    _refuse_frozen(invoice)
+    _append(invoice, added)
+    audit.record("invoice_line_added", invoice, description=added.description, total=str(invoice.total))
+
+
+def issue(invoice: Invoice) -> None:
+    """Turn a draft into a pending invoice."""
+    if invoice.status != InvoiceStatus.DRAFT:
+        raise Conflict("Only a draft can be issued.")
+    invoice.status = InvoiceStatus.PENDING
+    audit.record("invoice_issued", invoice)
+
+
+def void(invoice: Invoice, reason: str) -> None:
+    """Withdraw an invoice that nobody collects yet; the number stays taken."""
+    reason = line(reason, 300, "reason")
+    if not reason:
+        raise InvalidInput("Say why; it stays with the invoice.", "reason")
+    _refuse_frozen(invoice)
+    invoice.status, invoice.void_reason, invoice.voided_at = InvoiceStatus.VOID, reason, clock.now()
+    audit.record("invoice_voided", invoice, reason=reason)
+
+
+def set_do_not_send(invoice: Invoice, *, held_back: bool) -> None:
+    """Keep an invoice from every plugin that hands invoices over, or let it go again."""
+    _refuse_frozen(invoice)
+    if invoice.do_not_send != held_back:
+        invoice.do_not_send = held_back
+        audit.record("invoice_do_not_send", invoice, held_back=held_back)
+
+
+def next_number(account: Account) -> str:
+    """Take the account's next invoice number. A unit of work that is rolled back gives it back: no gaps."""
+    prefix, following = db.session.execute(
+        sa.update(Account)
+        .where(Account.id == account.id)
+        .values(next_invoice_number=Account.next_invoice_number + 1)
+        .returning(Account.invoice_prefix, Account.next_invoice_number)
+        .execution_options(synchronize_session=False)
+    ).one()
+    return f"{prefix}-{following - 1}"
+
+
+def _matching(query: sa.Select[*Columns], account: Account, wanted: Search) -> sa.Select[*Columns]:
+    query = query.where(Invoice.account_id == account.id)
+    if wanted.status is not None:
+        query = query.where(Invoice.status == wanted.status)
+    if wanted.collector is not None:
+        query = query.where(Invoice.collector == (None if wanted.collector == NOBODY else wanted.collector))
+    if wanted.customer_id is not None:
+        query = query.where(Invoice.customer_id == wanted.customer_id)
+    words = fold(tidy(wanted.text)).split()[:10]
+    if words:
+        query = query.join(Invoice.customer)
+    for word in words:
+        by_number = sa.func.lower(Invoice.number).contains(word, autoescape=True)
+        query = query.where(by_number | Customer.search_key.contains(word, autoescape=True))
+    return query
+
+
+def _one(account: Account, invoice_id: int) -> sa.Select[Invoice]:
+    return sa.select(Invoice).where(Invoice.account_id == account.id, Invoice.id == invoice_id)
+
+
+def _found(invoice: Invoice | None) -> Invoice:
+    if invoice is None:
+        raise NotFound("There is no such invoice.")
+    return invoice
+
+
+def _refuse_frozen(invoice: Invoice) -> None:
+    if not invoice.can_change:
+        why = "is being collected" if invoice.status == InvoiceStatus.PENDING else _ENDED[invoice.status]
+        raise Conflict(f"{invoice.number} cannot be changed any more: it {why}.")
+
+
+def _append(invoice: Invoice, added: Line) -> None:
+    if len(invoice.lines) >= MOST_LINES:
+        raise InvalidInput(f"An invoice has at most {MOST_LINES} lines.", "description")
+    net = net_of_line(added.quantity, added.unit_minor)
+    invoice.lines.append(
+        InvoiceLine(
+            position=len(invoice.lines) + 1,
+            description=added.description,
+            quantity=added.quantity,
+            unit_minor=added.unit_minor,
+            tax_rate=added.tax_rate,
+            net_minor=net,
+            tax_minor=tax_of_line(net, added.tax_rate),
+        )
+    )
+    invoice.net_minor = sum(one.net_minor for one in invoice.lines)
+    invoice.tax_minor = sum(one.tax_minor for one in invoice.lines)
+    invoice.total_minor = invoice.net_minor + invoice.tax_minor
+
+
+def _decimal(text: str, field: str, most_decimals: int) -> Decimal:
+    try:
+        number = Decimal(_dotted(text))
+    except InvalidOperation as error:
+        raise InvalidInput(f"“{text}” is not a number.", field) from error
+    if not number.is_finite():
+        raise InvalidInput(f"“{text}” is not a number.", field)
+    if -int(number.normalize().as_tuple().exponent) > most_decimals:
+        raise InvalidInput(f"At most {most_decimals} decimals.", field)
+    return number
+
+
+def _dotted(text: str) -> str:
+    """A number as Python reads it: "4,50" is what half of Europe types for "4.50"."""
+    text = tidy(text)
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text

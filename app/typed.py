@@ -1,0 +1,42 @@
+"""What people type: tidied, refused when it holds characters that nobody types, and folded for searching."""
+
+import re
+import unicodedata
+
+from app.errors import InvalidInput
+
+# Control characters, marks that turn the direction of text around, line separators, halves of characters. They
+# break logs, mails and other systems, or make a name look like another one.
+_UNTYPABLE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ud800-\udfff\ufeff\ufff9-\uffff]"
+)
+
+
+def tidy(text: str) -> str:
+    """`text` in Unicode's composed form, without blanks around it."""
+    return unicodedata.normalize("NFC", text).strip()
+
+
+def problem_of(text: str, longest: int) -> str | None:
+    """Why one line of text cannot be taken, as a sentence; None when it can. `longest` in characters."""
+    if len(text) > longest:
+        return f"That is {len(text)} characters; there is room for {longest}."
+    found = _UNTYPABLE.search(text)
+    if found:
+        return f"That holds a character nobody can see (U+{ord(found[0]):04X}). Type it anew rather than pasting it."
+    return None
+
+
+def line(text: str, longest: int, field: str) -> str:
+    """One tidied line of text; raises `InvalidInput` for `field` when it is too long or holds untypable characters."""
+    text = tidy(text)
+    problem = problem_of(text, longest)
+    if problem:
+        raise InvalidInput(problem, field)
+    return text
+
+
+def fold(text: str) -> str:
+    """How text is compared and sorted: without regard to case, accents and width."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in plain if not unicodedata.combining(letter))
