@@ -92,7 +92,11 @@ def build_app(data_dir: Path, database_url: str) -> Callable[..., Flask]:
 @pytest.fixture(scope="session")
 def whole_app(build_app: Callable[..., Flask]) -> Iterator[Flask]:
     """The app with its plugins and its tables, made once; tests ask for `app`."""
-    app = build_app()
+    yield from with_tables(build_app())
+
+
+def with_tables(app: Flask) -> Iterator[Flask]:
+    """`app` once every table it knows is there; its connections are closed afterwards."""
     with app.app_context():
         with write_access(), db.engine.begin() as connection:
             db.metadata.create_all(connection)

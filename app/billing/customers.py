@@ -92,7 +92,7 @@ def count_by_status(account: Account) -> dict[CustomerStatus, int]:
     rows = db.session.execute(
         sa.select(Customer.status, sa.func.count()).where(Customer.account_id == account.id).group_by(Customer.status)
     )
-    counts = dict(rows.tuples())
+    counts = dict(rows.all())
     return {status: counts.get(status, 0) for status in CustomerStatus}
 
 

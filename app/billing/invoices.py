@@ -90,7 +90,7 @@ def count_by_status(account: Account) -> dict[InvoiceStatus, int]:
     rows = db.session.execute(
         sa.select(Invoice.status, sa.func.count()).where(Invoice.account_id == account.id).group_by(Invoice.status)
     )
-    counts = dict(rows.tuples())
+    counts = dict(rows.all())
     return {status: counts.get(status, 0) for status in InvoiceStatus}
 
 

@@ -1,0 +1,66 @@
+"""A plugin for the host's own tests: it uses every place that the contract offers and does nothing real."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint
+from markupsafe import Markup
+
+from app.access import OFFICE, OPERATORS, Role, allow
+from app.events import CustomerActivated, CustomerChanged
+from app.installations.models import Installation, InstallationState
+from app.plugin import Column, MenuEntry, Panel, Plugin, State
+
+pages = Blueprint("example", __name__)
+
+
+@pages.get("/")
+@allow(OFFICE)
+def things() -> str:
+    return "Things"
+
+
+@pages.get("/connect")
+@allow(OPERATORS)
+def connect() -> str:
+    return "Connect here"
+
+
+def greet(installation_id: int, customer_id: int) -> None:
+    """Hears of a new customer; the tests only look whether it was rung."""
+
+
+def state(installation: Installation) -> State:
+    if installation.state == InstallationState.ATTENTION:
+        return State("attention", installation.problem)
+    if installation.works:
+        return State("connected", "3 of 5 things are fine.")
+    return State("not_set_up", "Nothing is connected yet.")
+
+
+def draw(installation: Installation, row: Any) -> str:
+    if getattr(row, "full_name", "") == "Breaks The Panel":
+        raise RuntimeError("the plugin has a fault")
+    return Markup("<section>Example says hello to {} {}</section>").format(type(row).__name__, row.id)
+
+
+def cells(installation: Installation, ids: Sequence[int]) -> dict[int, Markup]:
+    return {one: Markup("thing {}").format(one) for one in ids}
+
+
+plugin = Plugin(
+    name="example",
+    path="example",
+    title="Example",
+    summary="Shows what plugins can do.",
+    pages=pages,
+    state=state,
+    connect=".connect",
+    menu=(
+        MenuEntry("Things", ".things", frozenset({Role.OPERATOR, Role.ADMIN}), count=lambda installation: (3, "ask")),
+    ),
+    panels=(Panel("customer", draw), Panel("invoice", draw), Panel("systems", draw)),
+    columns=(Column("customers", "Example", cells), Column("invoices", "Example", cells)),
+    hears={CustomerActivated: greet, CustomerChanged: greet},
+    before_switching_off=lambda installation: "Example forgets its sign-in." if installation.works else "",
+)
