@@ -6,7 +6,8 @@ PYTEST_ARGS ?=
 
 venv := .venv
 bin := $(venv)/bin
-# Stamps: what stands in them is installed already, so a second run starts at once.
+# Stamps: each appears when its step is through, so a second run starts at once and a broken one is taken up again.
+made := $(venv)/.made
 installed := $(venv)/.installed
 installed_dev := $(venv)/.installed-dev
 pip_install := $(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes
@@ -59,7 +60,7 @@ clean: ## remove the virtual environment and all caches; the data in var/ stays
 debian-packages:
 	@.ci/debian-packages $(DEBIAN_PACKAGES)
 
-$(venv)/pyvenv.cfg:
+$(made):
 	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON) here. Install Python 3.11 or newer." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
 		"Python 3.11 or newer is needed, and $(PYTHON) is older. Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
@@ -67,8 +68,9 @@ $(venv)/pyvenv.cfg:
 		"Python's venv module is missing: apt install python3-venv" >&2; exit 1; }
 	@echo "Making $(venv) ..."
 	@$(PYTHON) -m venv $(venv)
+	@touch $@
 
-$(installed): requirements.txt requirements-browser.txt | $(venv)/pyvenv.cfg
+$(installed): requirements.txt requirements-browser.txt $(made)
 	@echo "Installing what is pinned in requirements.txt ..."
 	@$(pip_install) -r requirements.txt
 	@touch $@
