@@ -21,6 +21,8 @@ from app.db import db, write_access
 from tests import cast as people
 from tests.visitors import HeardBell, Visitor, apart
 
+pytest_plugins = ["tests.services"]
+
 # Pages only need to know what the browser files are called; a test that opens a browser gathers the real ones.
 FILES = ("bootstrap.min.css", "tokens.css", "app.css", "app.js", "htmx.min.js")
 
