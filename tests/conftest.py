@@ -24,7 +24,7 @@ from tests.visitors import HeardBell, Visitor, apart
 pytest_plugins = ["tests.services"]
 
 # Pages only need to know what the browser files are called; a test that opens a browser gathers the real ones.
-FILES = ("bootstrap.min.css", "tokens.css", "app.css", "app.js", "htmx.min.js")
+FILES = ("bootstrap.min.css", "tokens.css", "app.css", "styleguide.css", "app.js", "htmx.min.js", "icon.svg")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -11,7 +11,6 @@ const on = (name, listener, options) => document.addEventListener(name, listener
 function rememberedTheme() {
   try { return localStorage.getItem("theme") || ""; } catch { return ""; } // storage may be forbidden
 }
-
 function useTheme(theme) {
   const { dataset } = document.documentElement;
   if (theme) dataset.theme = theme; else delete dataset.theme;
@@ -21,8 +20,7 @@ useTheme(rememberedTheme());
 
 /* Toasts: HX-Trigger brings {"toast": {sentence, kind, id, label, url, method}}, or a list of them. */
 
-const DONE_MS = 8000;
-const SHOWN_AT_MOST = 3;
+const DONE_MS = 8000, SHOWN_AT_MOST = 3;
 
 function leaveInTime(toast) {
   const leave = () => { if (toast.matches(":hover, :focus-within")) setTimeout(leave, 1000); else toast.remove(); };
@@ -38,7 +36,7 @@ function raiseToast({ sentence, kind = "done", id, label, url, method = "get", a
     link.textContent = label;
     if (link.tagName === "A") link.href = url;
     else if (url) { link.setAttribute("hx-post", url); link.setAttribute("hx-swap", "none"); }
-    link.addEventListener("click", () => { act?.(); setTimeout(() => toast.remove()); });
+    link.addEventListener(url ? "htmx:afterRequest" : "click", () => { act?.(); toast.remove(); });
     find(".sm-toast-close", toast).before(link);
   }
   if (id) { document.getElementById(id)?.remove(); toast.id = id; }
@@ -67,7 +65,6 @@ on("close", ({ target }) => {
   find("#dialog").replaceChildren();
   if (target.opener?.isConnected) target.opener.focus();
 }, true);
-
 on("click", (event) => {
   const host = event.target.closest("[data-close]")?.closest("dialog");
   if (host) { event.preventDefault(); host.close(); }
@@ -106,8 +103,8 @@ on("htmx:afterSettle", ({ detail }) => {
 /* Busy buttons: pressed once is enough. */
 
 function setBusy(button, busy) {
-  if (button?.matches?.("button")) button.toggleAttribute("aria-busy", false);
-  if (busy && button?.matches?.("button")) button.setAttribute("aria-busy", "true");
+  if (!button?.matches?.("button")) return;
+  if (busy) button.setAttribute("aria-busy", "true"); else button.removeAttribute("aria-busy");
 }
 
 on("submit", (event) => {
@@ -179,8 +176,9 @@ on("keydown", (event) => {
 /* Small buttons; those that need a script are hidden until there is one. */
 
 on("click", ({ target }) => {
-  const { themeChoice, show, back, goOn: again, closeToast } = target.closest("button")?.dataset || {};
-  if (closeToast !== undefined) target.closest(".sm-toast").remove();
+  const button = target.closest("button");
+  const { themeChoice, show, back, goOn: again, closeToast } = button?.dataset || {};
+  if (closeToast !== undefined) button.closest(".sm-toast").remove();
   if (back !== undefined) history.back();
   if (again !== undefined) goOn();
   if (themeChoice !== undefined) {
@@ -190,7 +188,7 @@ on("click", ({ target }) => {
   if (show) {
     const field = document.getElementById(show);
     field.type = field.type === "password" ? "text" : "password";
-    target.setAttribute("aria-pressed", field.type === "text");
+    button.setAttribute("aria-pressed", field.type === "text");
   }
 });
 
