@@ -207,5 +207,5 @@ def _where(subject: Subject) -> tuple[sa.ColumnElement[bool], ...]:
     return (Effect.kind == subject.kind, Effect.subject_id == subject.row_id)
 
 
-def _of(subject: Subject) -> sa.Select[tuple[Effect]]:
+def _of(subject: Subject) -> sa.Select[Effect]:
     return sa.select(Effect).where(*_where(subject))

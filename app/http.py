@@ -28,10 +28,11 @@ class Answer:
 
 
 class Door:
-    """Sends requests to one base address. `adapter` replaces the wire in tests."""
+    """Sends requests to one base address. `adapter` replaces the wire in tests; `whole_s` is for all it sends."""
 
-    def __init__(self, base: str, adapter: BaseAdapter | None = None) -> None:
+    def __init__(self, base: str, adapter: BaseAdapter | None = None, whole_s: float | None = None) -> None:
         self._base = base
+        self._ends = None if whole_s is None else time.monotonic() + whole_s
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy or .netrc of the machine must not see our tokens
         self._session.headers["User-Agent"] = USER_AGENT
@@ -49,6 +50,10 @@ class Door:
         request_id = structlog.contextvars.get_contextvars().get("request_id")
         if request_id:
             request["headers"] = {"X-Request-Id": str(request_id), **request.get("headers", {})}
+        if self._ends is not None:
+            whole_s = min(whole_s, self._ends - time.monotonic())
+            if whole_s <= 0:
+                raise NotSent("It took too long to answer.")
         ends = time.monotonic() + whole_s
         limits = (min(CONNECT_S, whole_s), min(READ_S, whole_s))
         try:
@@ -56,13 +61,9 @@ class Door:
                 method, self._base + path, timeout=limits, allow_redirects=False, stream=True, **request
             ) as response:
                 return Answer(response.status_code, response.headers, _body(response, ends))
-        except (requests.ConnectTimeout, requests.exceptions.SSLError) as error:
-            raise NotSent("No connection could be made.", cause=repr(error)) from error
-        except requests.ConnectionError as error:
+        except (requests.RequestException, HTTPError, OSError) as error:
             if _never_connected(error):
                 raise NotSent("No connection could be made.", cause=repr(error)) from error
-            raise OutcomeUnknown("The connection broke before the answer came.", cause=repr(error)) from error
-        except (requests.RequestException, HTTPError, OSError) as error:
             raise OutcomeUnknown("No whole answer came back.", cause=repr(error)) from error
 
 
@@ -81,7 +82,9 @@ def _body(response: requests.Response, ends: float) -> bytes:
     return b"".join(parts)
 
 
-def _never_connected(error: requests.ConnectionError) -> bool:
-    """Whether not even a connection was made (refused, unknown host): the request cannot have arrived."""
+def _never_connected(error: Exception) -> bool:
+    """Whether not even a connection was made (refused, unknown host, bad certificate): nothing can have arrived."""
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+        return True
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(reason, NewConnectionError | NameResolutionError)

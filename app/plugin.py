@@ -9,7 +9,7 @@ from click import Group
 from flask import Blueprint, Flask, current_app
 from markupsafe import Markup
 
-from app.access import Role
+from app.access import OPERATORS, Allowed
 from app.events import Event
 
 Place = Literal["customer", "invoice", "systems"]
@@ -53,7 +53,7 @@ class MenuEntry:
 
     label: str
     endpoint: str
-    roles: frozenset[Role]
+    roles: Allowed
     count: Callable[[Any], tuple[int, str]] | None = None
 
 
@@ -76,7 +76,7 @@ class Plugin:
     pages: Blueprint
     state: Callable[[Any], State]
     connect: str | None = None  # the endpoint behind the Connect button
-    connect_roles: frozenset[Role] = frozenset({Role.OPERATOR})
+    connect_roles: Allowed = OPERATORS
     menu: tuple[MenuEntry, ...] = ()
     panels: tuple[Panel, ...] = ()
     columns: tuple[Column, ...] = ()

@@ -133,6 +133,7 @@ class MemberLink(Base):
     by: Mapped[str] = mapped_column(sa.String(254), default="")  # a user's name; empty: by itself
     since: Mapped[datetime] = mapped_column(default=clock.now)
     reason: Mapped[str] = mapped_column(sa.String(300), default="")
+    retry_at: Mapped[datetime | None]  # when a member is created whom today's limit left out
     run_id: Mapped[int | None] = mapped_column(sa.ForeignKey("nexudus_link_run.id"), index=True)
 
     connection: Mapped[Connection] = relationship()
@@ -198,6 +199,8 @@ class LinkRun(Base):
     customers: Mapped[int | None]
     last_customer_id: Mapped[int] = mapped_column(default=0)
     creating_since: Mapped[datetime | None]
+    # How it ended, kept as it was then; links change afterwards.
+    counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
     connection: Mapped[Connection] = relationship()
 

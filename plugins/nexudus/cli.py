@@ -1,0 +1,183 @@
+"""Commands of the plugin; they run the same services on the same rows as the pages and the workers."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import click
+import sqlalchemy as sa
+from flask import current_app
+
+from app import clock
+from app.accounts.services import account_by_slug
+from app.billing.models import Customer
+from app.command import Busy, answers, from_stdin
+from app.db import db, end_reading, unit_of_work
+from app.errors import Capped, InvalidInput, NotFound, NotSent, OutcomeUnknown
+from app.installations import services as installations
+from plugins.nexudus import connecting, export_cli, linking, listing_pages, matching
+from plugins.nexudus.links import PLUGIN
+from plugins.nexudus.models import Connection, Issue, LinkState, MemberLink, SeenMember, Writer
+from plugins.nexudus.session import Turn, door, turn
+from plugins.nexudus.signing_in import exchange_password
+
+CONNECT_S = 30
+LONGEST_WAIT_S = 120
+
+
+@click.group("nexudus")
+def commands() -> None:
+    """Nexudus: members and invoices over there."""
+
+
+@commands.command("connect")
+@click.option("--account", "slug", required=True)
+@click.option("--email", required=True, help="Email of the Nexudus user.")
+@click.option("--totp", default=None, help="One-time code, when that user has two-factor sign-in.")
+@click.option("--writer", type=click.Choice([one.value for one in Writer]), default=Writer.AUTO.value)
+@click.option("--issue", type=click.Choice([one.value for one in Issue]), default=None)
+@answers
+def connect(slug: str, email: str, totp: str | None, writer: str, issue: str | None) -> dict[str, Any]:
+    """Switch the plugin on and connect; the Nexudus password is read from standard input."""
+    password = from_stdin("Nexudus password")
+    if issue == Issue.DRAFT.value and writer == Writer.PRODUCT_SALE.value:
+        raise InvalidInput("Product sales cannot be drafts. Use --issue issued, or another --writer.", field="issue")
+    with unit_of_work():
+        account = account_by_slug(slug)
+        installation_id = installations.switch(account, PLUGIN, on=True).id
+    end_reading()
+    way, client_id = door(CONNECT_S), connecting.new_client_id()
+    tokens = exchange_password(way, email, password, client_id, totp, CONNECT_S)
+    found = connecting.discover(way, tokens)
+    way_of_writing = Writer(writer)
+    if way_of_writing == Writer.AUTO and issue == Issue.DRAFT.value and not found.documents_routed:
+        raise InvalidInput(
+            "This Nexudus takes product sales only, and they cannot be drafts. Use --issue issued.", field="issue"
+        )
+    with unit_of_work() as session:
+        installation = session.get_one(connecting.Installation, installation_id)
+        connection = connecting.connect(
+            installation,
+            found,
+            connecting.SignIn(email, client_id, tokens),
+            writer=way_of_writing,
+            issue=Issue(issue or Issue.DRAFT.value),
+            by="command line",
+        )
+        return {
+            "connected": True,
+            "business": connection.business_name,
+            "writer": connection.way.value,
+            "cutover": installation.cutover_at.isoformat() if installation.cutover_at else None,
+        }
+
+
+@commands.command("link")
+@click.option("--account", "slug", required=True)
+@click.option("--dry-run", is_flag=True, help="Say what a run would do, from the last listing; change nothing.")
+@answers
+def link(slug: str, dry_run: bool) -> dict[str, Any]:
+    """Connect members, run to its end in the foreground."""
+    connection_id = _connection(slug).id
+    if dry_run:
+        return _planned(db.session.get_one(Connection, connection_id))
+    with unit_of_work() as session:
+        run_id = linking.start(session.get_one(Connection, connection_id), "command line").id
+    _to_the_end(connection_id, linking.work, lambda: linking.open_run(connection_id) is None)
+    run = db.session.get_one(linking.LinkRun, run_id)
+    skipped = db.session.execute(
+        sa.select(Customer.email, MemberLink.reason)
+        .join(MemberLink, MemberLink.customer_id == Customer.id)
+        .where(MemberLink.run_id == run_id, MemberLink.state == LinkState.SKIPPED)
+    )
+    return {
+        "matched": run.counts["linked"],
+        "created": run.counts["created"],
+        "ambiguous": run.counts["choice"],
+        "skipped": [{"customer": email, "reason": reason} for email, reason in skipped],
+        "waiting": run.counts["tomorrow"],
+    }
+
+
+@commands.command("links")
+@click.option("--account", "slug", required=True)
+@answers
+def links(slug: str) -> dict[str, Any]:
+    """Which customer is which member."""
+    rows = db.session.execute(
+        sa.select(Customer.email, MemberLink.member_id, MemberLink.how, MemberLink.since)
+        .join(Customer, Customer.id == MemberLink.customer_id)
+        .where(MemberLink.connection_id == _connection(slug).id, MemberLink.state == LinkState.LINKED)
+        .order_by(Customer.name_key, Customer.id)
+    )
+    return {
+        "links": [
+            {"email": email, "member": member, "how": how.value, "since": since.isoformat()}
+            for email, member, how, since in rows
+        ]
+    }
+
+
+@commands.command("status")
+@click.option("--account", "slug", required=True)
+@answers
+def status(slug: str) -> dict[str, Any]:
+    """How the connection, its links and its exports stand."""
+    account = account_by_slug(slug)
+    installation = installations.installation_of(account.id, PLUGIN)
+    connection = connecting.current(installation) if installation else None
+    if installation is None or connection is None:
+        return {"state": installation.state.value if installation else "off", "links": {}, "exports": {}}
+    return {
+        "state": installation.state.value,
+        "links": {state.value: count for state, count in listing_pages.state_counts(connection).items()},
+        **export_cli.status(connection),
+    }
+
+
+commands.add_command(export_cli.export)
+
+
+def _connection(slug: str) -> Connection:
+    installation = installations.installation_of(account_by_slug(slug).id, PLUGIN)
+    connection = connecting.current(installation) if installation else None
+    if connection is None:
+        raise NotFound("Nexudus is not connected for this account.")
+    return connection
+
+
+def _planned(connection: Connection) -> dict[str, Any]:
+    customers = db.session.scalars(matching.unmatched(connection)).all()
+    if db.session.scalar(sa.select(SeenMember.id).where(SeenMember.connection_id == connection.id).limit(1)) is None:
+        raise NotFound("The members were never listed, so nothing can be said beforehand. Run it without --dry-run.")
+    words = [decision.state for decision in matching.decide(connection, customers).values()]
+    return {
+        "matched": words.count(LinkState.LINKED),
+        "created": words.count(LinkState.CREATING),
+        "ambiguous": words.count(LinkState.CHOICE),
+        "skipped": [],
+        "waiting": 0,
+    }
+
+
+def _to_the_end(connection_id: int, work: Callable[[Turn], Any], is_done: Callable[[], bool]) -> None:
+    """Take one slice after the other in the foreground; waits where the connection has to wait, within limits."""
+    while not is_done():
+        with turn(connection_id, LONGEST_WAIT_S) as mine:
+            if mine is None:
+                raise Busy("Another run holds the connection. Try again when it is done.")
+            try:
+                wish = work(mine)
+            except Capped as error:
+                wish = error.until
+            except NotSent as error:
+                raise NotSent(f"{error.sentence} What is left goes on by itself.", **error.details) from error
+            except OutcomeUnknown:
+                wish = None
+        db.session.rollback()
+        if is_done():
+            return
+        pause = (wish - clock.now()).total_seconds() if wish else current_app.config["SETTINGS"].settle_s
+        if pause > LONGEST_WAIT_S:
+            return
+        time.sleep(max(0.05, pause))  # noqa: TID251  # a command in the foreground has nothing else to wait for

@@ -1,0 +1,81 @@
+"""Background work of the plugin: a slice for one connection, and what the host's events ring."""
+
+import random
+from datetime import datetime, timedelta
+
+import structlog
+
+from app import clock
+from app.db import db, unit_of_work
+from app.errors import Capped, NotSent, OutcomeUnknown, Outside, SignInNeeded
+from app.installations.models import Installation
+from app.installations.services import connected, needs_attention
+from app.work import LeaseLost
+from plugins.nexudus import connecting, exporting, linking
+from plugins.nexudus.models import Connection
+from plugins.nexudus.session import Turn, turn
+
+log = structlog.get_logger()
+
+SLICE_S = 45
+LOOK_AGAIN = timedelta(seconds=60)  # makes up for events whose ring was lost
+LONGEST_PAUSE_S = 300
+
+
+def work_on_connection(connection_id: int) -> None:
+    """One slice of everything a connection has to do; says in its row when it wants the next one."""
+    if not connecting.is_current(connection_id):
+        return
+    with turn(connection_id, SLICE_S) as mine:
+        if mine is None:
+            log.info("connection_busy", connection_id=connection_id)
+            return
+        try:
+            wishes = [linking.work(mine), exporting.work(mine), connecting.keep_alive(mine)]
+            _rest(mine, min((wish for wish in wishes if wish is not None), default=None))
+        except LeaseLost:
+            log.info("lease_lost", connection_id=connection_id)
+        except Outside as error:
+            _park(mine, error)
+
+
+def link_customer(installation_id: int, customer_id: int) -> None:
+    """A customer became active: look now instead of at the next round."""
+    connection = connecting.connection_of_installation(installation_id)
+    if connection is not None:
+        work_on_connection(connection.id)
+
+
+def _rest(mine: Turn, wish: datetime | None) -> None:
+    """All that could be done is done: trouble is over, and the next slice comes when it is wanted."""
+    with unit_of_work() as session:
+        connection = session.get_one(Connection, mine.connection_id)
+        latest = clock.now() + LOOK_AGAIN
+        mine.lease.renew(due_at=min(wish or latest, latest), nudged_at=None, attempts=0, problem="", failing_since=None)
+        if connection.problem or connection.failing_since:
+            connected(session.get_one(Installation, connection.installation_id))
+
+
+def _park(mine: Turn, error: Outside) -> None:
+    """Something stands in the way of the whole connection: say so in its row and come back in time."""
+    log.warning("connection_parked", connection_id=mine.connection_id, error=type(error).__name__, **error.details)
+    db.session.rollback()
+    with unit_of_work() as session:
+        connection = session.get_one(Connection, mine.connection_id)
+        attempts, due = connection.attempts, clock.now() + LOOK_AGAIN
+        if isinstance(error, Capped):
+            due = error.until
+        elif isinstance(error, SignInNeeded):
+            needs_attention(session.get_one(Installation, connection.installation_id), error.sentence)
+        elif isinstance(error, NotSent | OutcomeUnknown):
+            attempts += 1
+            # Half of the pause is chance, so that many connections do not come back in one moment.
+            pause = min(2.0**attempts, LONGEST_PAUSE_S) * random.uniform(0.5, 1)  # noqa: S311  # no secret
+            due = clock.now() + timedelta(seconds=pause)
+        mine.lease.renew(
+            due_at=due,
+            nudged_at=None,
+            attempts=attempts,
+            problem=error.sentence[:500],
+            failing_since=connection.failing_since or clock.now(),
+        )

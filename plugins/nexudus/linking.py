@@ -1,0 +1,309 @@
+"""Connecting members, slice by slice: list them once, match by email, create who is missing.
+
+A run's progress stands in its row and in the links themselves, so that a closed browser, a killed worker or an
+emptied Redis costs nothing: the next slice goes on where the last one stopped.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import cast
+
+import sqlalchemy as sa
+
+from app import audit, clock
+from app.billing.models import Customer
+from app.db import db, unit_of_work
+from app.effects import Subject, carry_out
+from app.errors import Capped, OutcomeUnknown, Refused
+from app.work import ring_after_commit
+from plugins.nexudus import links, matching, members
+from plugins.nexudus.models import Connection, How, LinkPhase, LinkRun, LinkState, MemberLink, SeenMember
+from plugins.nexudus.session import Turn
+
+JOB = "nexudus.work_on_connection"
+BATCH = 500
+PAGE = 200
+OVERLAP = timedelta(minutes=10)  # clocks differ; a member changed just before the last listing is read again
+SECONDS_PER_CREATION = 1.0  # before there is anything to measure: the documented 60 writes a minute
+
+
+def start(connection: Connection, by: str = "", *, only_new: bool = False) -> LinkRun:
+    """Begin a run, or answer the one under way: pressing twice starts one.
+
+    `only_new` lists only members changed since the last listing, for customers who signed up since.
+    """
+    run = open_run(connection.id)
+    if run is None:
+        run = LinkRun(
+            account_id=connection.account_id,
+            connection_id=connection.id,
+            begun_by=by,
+            only_new=only_new and connection.members_listed_at is not None,
+        )
+        db.session.add(run)
+        db.session.flush()
+        audit.record("connect_members", run, actor=by or None, only_new=run.only_new)
+    connection.due_at = clock.now()
+    ring_after_commit(JOB, connection.id)
+    return run
+
+
+def open_run(connection_id: int) -> LinkRun | None:
+    """The run under way, if any."""
+    return db.session.scalar(
+        sa.select(LinkRun).where(LinkRun.connection_id == connection_id, LinkRun.ended_at.is_(None))
+    )
+
+
+def last_run(connection_id: int) -> LinkRun | None:
+    """The newest run, under way or ended."""
+    return db.session.scalar(
+        sa.select(LinkRun).where(LinkRun.connection_id == connection_id).order_by(LinkRun.id.desc()).limit(1)
+    )
+
+
+def work(turn: Turn) -> datetime | None:
+    """A slice of linking. Answers when it wants the next one: now while a run is under way, else None.
+
+    Raises what concerns the whole connection (`Capped`, `SignInNeeded`, `NotSent`, `LeaseLost`).
+    """
+    run = open_run(turn.connection_id) or _run_for_the_new(turn)
+    if run is None:
+        return None
+    run_id, again = run.id, clock.now()
+    while not turn.is_over:
+        phase = db.session.get_one(LinkRun, run_id).phase
+        if phase == LinkPhase.LISTING:
+            _list_a_page(turn, run_id)
+        elif phase == LinkPhase.MATCHING:
+            _match_a_batch(turn, run_id)
+        elif phase == LinkPhase.CREATING:
+            settled = _create_the_missing(turn, run_id)
+            if settled is not None:
+                return settled
+        else:
+            return None
+    return again
+
+
+def _run_for_the_new(turn: Turn) -> LinkRun | None:
+    """A run of its own accord when somebody became active, or a day's limit is over."""
+    connection = db.session.get_one(Connection, turn.connection_id)
+    waits = sa.select(MemberLink.id).where(
+        MemberLink.connection_id == connection.id,
+        MemberLink.state == LinkState.TOMORROW,
+        MemberLink.retry_at <= clock.now(),
+    )
+    new = matching.never_looked_at(connection).limit(1)
+    if db.session.scalar(waits.limit(1)) is None and db.session.scalar(new) is None:
+        return None
+    with unit_of_work():
+        turn.lease.renew()
+        return start(db.session.get_one(Connection, turn.connection_id), only_new=True)
+
+
+def _list_a_page(turn: Turn, run_id: int) -> None:
+    run = db.session.get_one(LinkRun, run_id)
+    connection = run.connection
+    since = connection.members_listed_at - OVERLAP if run.only_new and connection.members_listed_at else None
+    number, expected, begun = run.next_page, run.members, run.begun_at
+    db.session.rollback()
+    page = turn.remote.members_page(number, size=PAGE, updated_since=since)
+    with unit_of_work() as session:
+        turn.lease.renew()
+        run = session.get_one(LinkRun, run_id)
+        run.members = page.total
+        if expected is not None and page.total < expected:
+            # Somebody was deleted there meanwhile and the pages shifted: read again, so that nobody is missed.
+            run.next_page, run.listed = 1, 0
+            return
+        for member in page.records:
+            seen = links.remember(run.connection, members.seen(run.connection_id, member))
+            seen.run_id = run_id
+        run.next_page, run.listed = number + 1, run.listed + len(page.records)
+        if number >= page.pages or not page.records:
+            run.connection.members_listed_at = begun
+            run.phase = LinkPhase.MATCHING
+            run.customers = session.scalar(
+                sa.select(sa.func.count()).select_from(matching.unmatched(run.connection).order_by(None).subquery())
+            )
+
+
+def _match_a_batch(turn: Turn, run_id: int) -> None:
+    run = db.session.get_one(LinkRun, run_id)
+    if run.last_customer_id == 0 and not run.only_new:
+        _look_for_the_gone(turn, run_id)
+    with unit_of_work() as session:
+        turn.lease.renew()
+        run = session.get_one(LinkRun, run_id)
+        waiting = matching.unmatched(run.connection).where(Customer.id > run.last_customer_id).limit(BATCH)
+        customers = session.scalars(waiting).all()
+        decisions = matching.decide(run.connection, customers)
+        for customer in customers:
+            decision = decisions[customer.id]
+            if decision.member is not None:
+                row = links.link(run.connection, customer, decision.member, How.BY_EMAIL)
+            else:
+                row = links.put_link(run.connection, customer, decision.state, decision.reason)
+            row.run_id = run_id
+        if customers:
+            run.last_customer_id = customers[-1].id
+        else:
+            run.phase, run.creating_since = LinkPhase.CREATING, clock.now()
+
+
+def _look_for_the_gone(turn: Turn, run_id: int) -> None:
+    """Linked members that the whole listing did not show, or showed as archived; the missing are asked for by id."""
+    run = db.session.get_one(LinkRun, run_id)
+    rows = db.session.execute(
+        sa.select(MemberLink.id, MemberLink.member_id, SeenMember.archived, SeenMember.run_id)
+        .outerjoin(
+            SeenMember,
+            sa.and_(SeenMember.connection_id == MemberLink.connection_id, SeenMember.member_id == MemberLink.member_id),
+        )
+        .where(MemberLink.connection_id == run.connection_id, MemberLink.state == LinkState.LINKED)
+        .where(MemberLink.member_id.is_not(None))
+        .where(sa.or_(SeenMember.run_id.is_distinct_from(run_id), SeenMember.archived))
+    ).all()
+    db.session.rollback()
+    for link_id, member_id, archived, seen_in in rows:
+        reason = "The member was archived in Nexudus." if archived and seen_in == run_id else None
+        if reason is None:
+            reason = _why_gone(turn, cast("int", member_id))
+        if reason is None:
+            continue
+        with unit_of_work() as session:
+            turn.lease.renew()
+            links.member_gone(session.get_one(MemberLink, link_id), reason)
+
+
+def _why_gone(turn: Turn, member_id: int) -> str | None:
+    """Asked of Nexudus itself, since pages of a list shift while somebody edits there; None: it is still there."""
+    try:
+        member = turn.remote.member(member_id)
+    except Refused as error:
+        if error.code != "not_found":
+            raise
+        return "The member was deleted in Nexudus."
+    return "The member was archived in Nexudus." if member.archived else None
+
+
+def _create_the_missing(turn: Turn, run_id: int) -> datetime | None:
+    """Create members one by one; answers when to come back for one whose outcome is unknown, None when done."""
+    settled: datetime | None = None
+    ids = db.session.scalars(
+        sa.select(MemberLink.id)
+        .where(MemberLink.run_id == run_id, MemberLink.state == LinkState.CREATING)
+        .order_by(MemberLink.id)
+    ).all()
+    for link_id in ids:
+        if turn.is_over:
+            return clock.now()
+        try:
+            _create(turn, link_id)
+        except OutcomeUnknown as error:
+            settled = error.details.get("until") or clock.now()
+        except Capped as error:
+            if error.details.get("code") != "daily_members":
+                raise
+            _leave_for_tomorrow(turn, run_id, error)
+            break
+    if settled is None:
+        _end(turn, run_id)
+    return settled
+
+
+def _create(turn: Turn, link_id: int) -> None:
+    row = db.session.get_one(MemberLink, link_id)
+    subject = Subject(row.account_id, "nexudus.member", link_id)
+    try:
+        wanted = members.wanted(row.connection, row.customer)
+        db.session.rollback()
+        new = members.resolve(turn.remote, wanted)
+        done = carry_out(subject, partial(members.next_step, new), turn.remote, turn.lease)
+    except Refused as error:
+        _skip(turn, link_id, error.sentence)
+        return
+    with unit_of_work() as session:
+        turn.lease.renew()
+        row = session.get_one(MemberLink, link_id)
+        run_id = row.run_id
+        seen = links.remember(row.connection, members.seen_after_creating(row.connection_id, wanted, done))
+        links.link(row.connection, row.customer, seen, How.CREATED).run_id = run_id
+
+
+def _skip(turn: Turn, link_id: int, reason: str) -> None:
+    with unit_of_work() as session:
+        turn.lease.renew()
+        row = session.get_one(MemberLink, link_id)
+        row.state, row.reason, row.since = LinkState.SKIPPED, reason[:300], clock.now()
+
+
+def _leave_for_tomorrow(turn: Turn, run_id: int, cap: Capped) -> None:
+    with unit_of_work() as session:
+        turn.lease.renew()
+        session.execute(
+            sa.update(MemberLink)
+            .where(MemberLink.run_id == run_id, MemberLink.state == LinkState.CREATING)
+            .values(state=LinkState.TOMORROW, reason=cap.sentence, retry_at=cap.until)
+        )
+
+
+def _end(turn: Turn, run_id: int) -> None:
+    with unit_of_work() as session:
+        turn.lease.renew()
+        run = session.get_one(LinkRun, run_id)
+        run.phase, run.ended_at, run.counts = LinkPhase.DONE, clock.now(), counts(run)
+        audit.record("members_connected", run, counts=run.counts)
+
+
+def counts(run: LinkRun) -> dict[str, int]:
+    """How many customers of a run were linked, created, left to a person, skipped, put off, or still wait."""
+    found = {"linked": 0, "created": 0, "choice": 0, "skipped": 0, "tomorrow": 0, "creating": 0}
+    rows = db.session.execute(
+        sa.select(MemberLink.state, MemberLink.how, sa.func.count())
+        .where(MemberLink.run_id == run.id)
+        .group_by(MemberLink.state, MemberLink.how)
+    )
+    for state, how, count in rows:
+        word = "created" if state == LinkState.LINKED and how == How.CREATED else state.value
+        if word in found:
+            found[word] += count
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What the page shows of a run: how far, how long still (None: not known yet), what it is doing."""
+
+    done: int
+    all: int
+    seconds_left: int | None
+    now: str
+    counts: dict[str, int]
+
+
+def progress(run: LinkRun) -> Progress:
+    """How far a run is; numbers never run backwards within a phase."""
+    so_far = counts(run)
+    if run.phase == LinkPhase.LISTING:
+        return Progress(run.listed, run.members or 0, None, "Reading the members of Nexudus", so_far)
+    total, waiting = run.customers or 0, so_far["creating"]
+    if run.phase == LinkPhase.MATCHING:
+        return Progress(sum(so_far.values()) - waiting, total, None, "Comparing emails", so_far)
+    per_creation = SECONDS_PER_CREATION
+    if so_far["created"] and run.creating_since:
+        per_creation = (clock.now() - run.creating_since).total_seconds() / so_far["created"]
+    return Progress(total - waiting, total, round(waiting * per_creation), _name_of_next(run), so_far)
+
+
+def _name_of_next(run: LinkRun) -> str:
+    name = db.session.scalar(
+        sa.select(Customer.full_name)
+        .join(MemberLink, MemberLink.customer_id == Customer.id)
+        .where(MemberLink.run_id == run.id, MemberLink.state == LinkState.CREATING)
+        .order_by(MemberLink.id)
+        .limit(1)
+    )
+    return f"Creating a member for {name}" if name else "Finishing"

@@ -1,0 +1,92 @@
+"""Changing links: by a run, by a person, and back. Every change tells the host who bills the customer."""
+
+import sqlalchemy as sa
+
+from app import audit, clock
+from app.billing.customers import set_billed_by
+from app.billing.models import Customer
+from app.db import db
+from app.errors import Conflict, InvalidInput
+from plugins.nexudus.matching import holders_of
+from plugins.nexudus.models import Connection, How, LinkState, MemberLink, SeenMember
+
+PLUGIN = "nexudus"
+
+
+def link_of(connection: Connection, customer_id: int) -> MemberLink | None:
+    """The row that says which member a customer is, or why none; None when nobody looked yet."""
+    return db.session.scalar(
+        sa.select(MemberLink).where(MemberLink.connection_id == connection.id, MemberLink.customer_id == customer_id)
+    )
+
+
+def put_link(connection: Connection, customer: Customer, state: LinkState, reason: str = "") -> MemberLink:
+    """The customer's row in a state without a member; a person's decision is not overwritten by this."""
+    link = link_of(connection, customer.id)
+    if link is None:
+        link = MemberLink(
+            account_id=connection.account_id, connection_id=connection.id, customer_id=customer.id, state=state
+        )
+        db.session.add(link)
+    link.state, link.reason, link.since = state, reason[:300], clock.now()
+    link.member_id, link.member_name, link.member_email, link.how, link.by = None, "", "", None, ""
+    db.session.flush()
+    return link
+
+
+def link(connection: Connection, customer: Customer, member: SeenMember, how: How, by: str = "") -> MemberLink:
+    """Connect a customer to a member, who from now on is billed there.
+
+    `Conflict` when the member belongs to another customer, whom the sentence names.
+    """
+    holder = holders_of(connection, [member.member_id]).get(member.member_id)
+    if holder is not None and holder.id != customer.id:
+        raise Conflict(f"Taken: linked to {holder.full_name}.")
+    row = put_link(connection, customer, LinkState.LINKED)
+    row.member_id, row.member_name, row.member_email = member.member_id, member.full_name, member.email
+    row.how, row.by = how, by
+    set_billed_by(customer, PLUGIN)
+    audit.record("member_linked", customer, member_id=member.member_id, how=how.value, by=by)
+    return row
+
+
+def unlink(connection: Connection, customer: Customer, by: str, reason: str) -> MemberLink:
+    """A person says "billed here, not connected"; only a person takes that back. Can be said beforehand."""
+    reason = reason.strip()
+    if len(reason) > 300:
+        raise InvalidInput("A reason has at most 300 characters.", field="reason")
+    old = link_of(connection, customer.id)
+    was = old.member_name if old and old.state in {LinkState.LINKED, LinkState.GONE} else ""
+    row = put_link(connection, customer, LinkState.BILLED_HERE, reason)
+    row.member_name, row.by = was, by
+    set_billed_by(customer, "")
+    audit.record("member_unlinked", customer, by=by, reason=reason, was=was)
+    return row
+
+
+def look_again(connection: Connection, customer: Customer) -> None:
+    """Forget a person's "billed here": the next look decides anew."""
+    row = link_of(connection, customer.id)
+    if row is not None:
+        db.session.delete(row)
+        audit.record("member_look_again", customer)
+
+
+def member_gone(row: MemberLink, reason: str) -> None:
+    """The member was archived or deleted there: nothing is sent to it, and nobody else is guessed."""
+    row.state, row.reason = LinkState.GONE, reason
+    audit.record("member_gone", row.customer, member_id=row.member_id, reason=reason)
+
+
+def remember(connection: Connection, member: SeenMember) -> SeenMember:
+    """Store a member as it was just seen; answers the stored row."""
+    stored = db.session.scalar(
+        sa.select(SeenMember).where(SeenMember.connection_id == connection.id, SeenMember.member_id == member.member_id)
+    )
+    if stored is None:
+        db.session.add(member)
+        db.session.flush()
+        return member
+    for field in ("email", "email_key", "full_name", "location", "invoicing_business_id", "active", "archived"):
+        setattr(stored, field, getattr(member, field))
+    return stored
