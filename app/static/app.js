@@ -12,8 +12,7 @@ function rememberedTheme() {
   try { return localStorage.getItem("theme") || ""; } catch { return ""; } // storage may be forbidden
 }
 function useTheme(theme) {
-  const { dataset } = document.documentElement;
-  if (theme) dataset.theme = theme; else delete dataset.theme;
+  document.documentElement.dataset.theme = theme;
   all("[data-theme-choice]").forEach((choice) => choice.setAttribute("aria-pressed", choice.dataset.themeChoice === theme));
 }
 useTheme(rememberedTheme());
@@ -116,6 +115,7 @@ on("htmx:beforeSend", ({ detail }) => setBusy(pressed(detail), true));
 on("htmx:afterRequest", ({ detail }) => {
   setBusy(pressed(detail), false);
   if (detail.xhr.status) find("#toast-connection")?.remove();
+  if (detail.xhr.status < 400 && detail.requestConfig.triggeringEvent) find("#problem")?.replaceChildren(); // polling clears nothing
 });
 addEventListener("pageshow", ({ persisted }) => persisted && all("[aria-busy]").forEach((button) => setBusy(button, false)));
 
@@ -193,7 +193,7 @@ on("click", ({ target }) => {
 });
 
 function wake(within) {
-  all("[data-show], .sm-theme, [data-back]", within).forEach((part) => { part.hidden = false; });
+  all("[data-show], .sm-theme, [data-back]", within).forEach((part) => { part.hidden = "back" in part.dataset && history.length < 2; });
   useTheme(rememberedTheme());
 }
 on("DOMContentLoaded", () => { wake(document); all("#toasts .sm-toast").forEach(leaveInTime); });
