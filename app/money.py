@@ -33,6 +33,11 @@ class Money:
             raise InvalidInput(f"{currency} has {get_currency_precision(currency)} decimals.")
         return cls(int(minor), currency)
 
+    @classmethod
+    def nearest(cls, amount: Decimal, currency: str) -> Self:
+        """From major units as another system counted them, rounded half-up to whole minor units."""
+        return cls(round_half_up(amount.scaleb(get_currency_precision(currency))), currency)
+
     @property
     def major(self) -> Decimal:
         """The amount in major units with the currency's number of decimals."""

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ValidationError
 from app import clock
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
 from app.http import Answer
-from plugins.nexudus.payloads import MutationAnswer
+from plugins.nexudus.envelopes import MutationAnswer
 
-Shape = TypeVar("Shape", bound=BaseModel)
+S = TypeVar("S", bound=BaseModel)
 
 SHORTEST_WAIT, LONGEST_WAIT = timedelta(seconds=1), timedelta(hours=1)
 LONGEST_MESSAGE = 200
@@ -86,7 +86,7 @@ def data_of(call: Call, answer: Answer, throttled_before: int = 0) -> Any:
     raise no_answer(call, status=answer.status)
 
 
-def shaped(call: Call, shape: type[Shape], data: Any) -> Shape:
+def shaped(call: Call, shape: type[S], data: Any) -> S:
     """`data` as a `shape`; what does not fit is no readable answer."""
     try:
         return shape.model_validate(data)

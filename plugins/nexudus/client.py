@@ -13,9 +13,9 @@ import structlog
 from app.effects import Intent
 from plugins.nexudus import answers
 from plugins.nexudus.answers import Call
+from plugins.nexudus.envelopes import MutationAnswer
 from plugins.nexudus.payloads import (
     MemberChanges,
-    MutationAnswer,
     NewInvoice,
     NewLine,
     NewMember,

@@ -4,11 +4,9 @@ Field names and types: https://developers.nexudus.com/rest-api (per entity). Wha
 ids are positive, amounts are exact decimals within reason, moments are aware and in UTC.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_pascal
@@ -29,11 +27,13 @@ Flag = Annotated[bool, BeforeValidator(lambda value: False if value is None else
 Moment = Annotated[datetime, AfterValidator(_utc)]
 
 
-class _Shape(BaseModel):
+class Shape(BaseModel):
+    """Names in our spelling here, in pascal case over there; what is not named here is passed over."""
+
     model_config = ConfigDict(frozen=True, alias_generator=to_pascal, populate_by_name=True)
 
 
-class Record(_Shape):
+class Record(Shape):
     """Any record of Nexudus."""
 
     id: Id
@@ -122,11 +122,16 @@ class Member(Record):
     is_not_charged: Flag = Field(default=False, alias="DoNotProcessInvoicesAutomatically")
 
 
-class Sale(Record):
+class Owned(Record):
+    """A row of a list of things that belong to members; such rows leave fields out, so only this much is relied on."""
+
+    member_id: Id = Field(alias="CoworkerId")
+
+
+class Sale(Owned):
     """A product sold to a member; `invoice_id` leads to the invoice that billed it."""
 
     unique_id: Text = ""
-    member_id: Id = Field(alias="CoworkerId")
     description: Text = Field(default="", alias="Notes")
     reference: Text = Field(default="", alias="PurchaseOrder")
     invoiced: Flag = False
@@ -137,17 +142,16 @@ class Sale(Record):
         return self.invoiced or self.invoice_id is not None
 
 
-class InvoiceThere(Record):
+class InvoiceThere(Owned):
     """An invoice's head as it stands in Nexudus; `total` and `tax` in major units, `total` with tax."""
 
-    member_id: Id = Field(alias="CoworkerId")
     business_id: Id | None = None
     number: Text = Field(default="", alias="InvoiceNumber")
     reference: Text = Field(default="", alias="PurchaseOrder")
     draft: Flag = False
     void: Flag = False
     total: Amount = Field(alias="TotalAmount")
-    tax: Amount = Field(default=Decimal(0), alias="TaxAmount")
+    tax: Amount = Field(alias="TaxAmount")
     currency_id: Id | None = None
 
 
@@ -157,65 +161,11 @@ class LineThere(Record):
     invoice_id: Id = Field(alias="CoworkerInvoiceId")
     description: Text = ""
     net: Amount = Field(alias="SubTotal")
-    tax: Amount = Field(default=Decimal(0), alias="TaxAmount")
+    tax: Amount = Field(alias="TaxAmount")
     origin: Text = Field(default="", alias="CoworkerProductUniqueId")
 
 
-class ListAnswer(_Shape):
-    """The envelope of a list. The newest documentation shows `TotalPages`; it is not relied upon."""
-
-    records: tuple[dict[str, Any], ...]
-    total_items: int = 0
-    total_pages: int | None = None
-
-
-R = TypeVar("R", bound=Record)
-
-
-@dataclass(frozen=True, slots=True)
-class Page(Generic[R]):
-    """One page of a list. Rows may shift between pages while somebody edits: compare ids, not positions."""
-
-    records: tuple[R, ...]
-    number: int
-    pages: int
-    total: int
-
-    @property
-    def is_last(self) -> bool:
-        return not self.records or self.number >= self.pages
-
-    def __iter__(self) -> Iterator[R]:
-        return iter(self.records)
-
-
-class Complaint(_Shape):
-    """One entry of `Errors`. `property_name` may name the relation ("Country") instead of the field."""
-
-    message: Text = ""
-    property_name: Text = ""
-
-
-class MutationAnswer(_Shape):
-    """The envelope of every write. HTTP 200 is not success; `was_successful` is."""
-
-    was_successful: bool
-    message: Text = ""
-    value: Any = None
-    errors: Annotated[
-        tuple[Complaint, ...], BeforeValidator(lambda value: value if isinstance(value, list) else ())
-    ] = ()
-
-
-class TokenAnswer(BaseModel):
-    """https://developers.nexudus.com/reference/get-bearer-token, the one answer that is not in pascal case."""
-
-    access_token: str = Field(min_length=1)
-    refresh_token: str = Field(min_length=1)
-    expires_in: int = Field(gt=0, le=10**9)
-
-
-class Sent(_Shape):
+class Sent(Shape):
     """What is sent to Nexudus; left-out fields are left out there, too."""
 
     def body(self) -> dict[str, Any]:

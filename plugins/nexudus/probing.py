@@ -6,7 +6,8 @@ from app.errors import NotSent, Refused, SignInNeeded
 from app.http import Answer
 from plugins.nexudus import answers
 from plugins.nexudus.answers import Call
-from plugins.nexudus.payloads import ListAnswer, Me, MutationAnswer
+from plugins.nexudus.envelopes import ListAnswer, MutationAnswer
+from plugins.nexudus.payloads import Me
 from plugins.nexudus.reading import (
     BUSINESSES,
     COUNTRIES,

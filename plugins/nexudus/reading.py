@@ -10,6 +10,7 @@ from babel.core import get_global
 from app.errors import Refused
 from plugins.nexudus import answers
 from plugins.nexudus.answers import Call
+from plugins.nexudus.envelopes import Page
 from plugins.nexudus.payloads import (
     Business,
     Country,
@@ -19,7 +20,7 @@ from plugins.nexudus.payloads import (
     LineThere,
     Me,
     Member,
-    Page,
+    Owned,
     Product,
     Record,
     Sale,
@@ -196,7 +197,7 @@ class Reading(Wire):
         self, path: str, shape: type[M], filter_name: str, member_id: int, filters: list[dict[str, str]]
     ) -> list[M]:
         """What belongs to a member and is found by any of `filters`, read by id: rows of a list leave fields out."""
-        rows = [row for one in filters for row in self._all(path, shape, **{filter_name: member_id}, **one)]
+        rows = [row for one in filters for row in self._all(path, Owned, **{filter_name: member_id}, **one)]
         ids = dict.fromkeys(row.id for row in rows if row.member_id == member_id)
         return [record for record in (self._by_id(path, one, shape) for one in ids) if record.member_id == member_id]
 

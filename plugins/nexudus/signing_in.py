@@ -13,7 +13,8 @@ from typing import Any
 from app.errors import NotSent, OutcomeUnknown, Refused, SignInNeeded
 from app.http import Answer, Door
 from plugins.nexudus import answers
-from plugins.nexudus.payloads import Me, TokenAnswer
+from plugins.nexudus.envelopes import TokenAnswer
+from plugins.nexudus.payloads import Me
 from plugins.nexudus.wire import ME
 
 TOKEN_PATH = "/api/token"  # noqa: S105  # an address

@@ -9,7 +9,8 @@ from app.errors import Capped, NotSent, OutcomeUnknown
 from app.http import Answer, Door
 from plugins.nexudus import answers
 from plugins.nexudus.answers import Call
-from plugins.nexudus.payloads import ListAnswer, Page, Record
+from plugins.nexudus.envelopes import ListAnswer, Page
+from plugins.nexudus.payloads import Record
 
 log = structlog.get_logger()
 
