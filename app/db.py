@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, cast
 
 import sqlalchemy as sa
-from flask import Flask
+from flask import Flask, has_app_context
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
@@ -168,8 +168,8 @@ def end_reading() -> None:
 
 
 def in_transaction() -> bool:
-    """Whether this context holds a transaction open."""
-    return db.session.registry.has() and bool(db.session().in_transaction())
+    """Whether this context holds a transaction open; without an app there is no session to hold one."""
+    return has_app_context() and db.session.registry.has() and bool(db.session().in_transaction())
 
 
 def changed_one(statement: sa.Update) -> bool:
