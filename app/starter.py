@@ -155,7 +155,7 @@ def _watch(
 
 
 def _answers(host: str, port: int) -> bool:
-    caller = http.client.HTTPConnection(host, port, timeout=1)
+    caller = http.client.HTTPConnection(host, port, timeout=5)
     try:
         caller.request("GET", "/healthz")
         return caller.getresponse().status < 500

@@ -31,6 +31,7 @@ class Run:
     mark: Mark
     port: int = field(default_factory=free_port)
     sandbox_port: int = field(default_factory=free_port)
+    settings: dict[str, str] = field(default_factory=dict)
     said: str = ""
     listeners: list[threading.Thread] = field(default_factory=list)
 
@@ -41,6 +42,7 @@ class Run:
             "SPHEREMAIL_DATA_DIR": str(self.folder / "data"),
             "SPHEREMAIL_PORT": str(self.port),
             "TMPDIR": str(self.folder / "tmp"),
+            **self.settings,
         }
         starter = (sys.executable, "-m", "app.starter", "--sandbox-port", str(self.sandbox_port), *options)
         process = subprocess.Popen(
@@ -110,6 +112,15 @@ def test_a_second_start_keeps_the_data_and_a_second_ctrl_c_does_no_harm(run: Run
         assert process.wait(timeout=20) == 0
         run.ended_without_a_trace()
     assert keys[0] == keys[1]
+
+
+def test_without_plugins_it_starts_too_and_there_is_no_sandbox(run: Run) -> None:
+    run.settings["SPHEREMAIL_PLUGINS"] = ""
+    process = run.start_and_wait()
+    assert "sandbox" not in run.said
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 0
+    run.ended_without_a_trace()
 
 
 @pytest.mark.parametrize("victim", [r"\S+ -m app.starter", r"\S+ -P \S+/procfile.py"], ids=["starter", "honcho"])
