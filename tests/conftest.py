@@ -27,6 +27,16 @@ pytest_plugins = ["tests.services"]
 FILES = ("bootstrap.min.css", "tokens.css", "app.css", "styleguide.css", "app.js", "htmx.min.js", "icon.svg")
 
 
+# Nothing waits in tests: no settling before a look-up, no pause between calls, no budget that runs out.
+UNHURRIED = {
+    "settle_s": 0,
+    "nexudus_pause_ms": 0,
+    "nexudus_calls_per_minute": 10**6,
+    "nexudus_writes_per_minute": 10**6,
+    "nexudus_writes_per_day": 10**6,
+}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """Fail any test that reaches beyond this machine, whoever it asks for help."""
@@ -82,7 +92,7 @@ def build_app(data_dir: Path, database_url: str) -> Callable[..., Flask]:
     """Make an app on the test database; `plugins` and every other setting may be said."""
 
     def build(**settings: Any) -> Flask:
-        given = {"data_dir": data_dir, "database_url": database_url, "log_level": "error", **settings}
+        given = {"data_dir": data_dir, "database_url": database_url, "log_level": "error", **UNHURRIED, **settings}
         app = create_app(Settings.read(_env_file=None, **given))
         app.test_client_class = Visitor
         app.extensions["bell"] = HeardBell(app.extensions["bell"])

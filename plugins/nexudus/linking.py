@@ -192,6 +192,7 @@ def _why_gone(turn: Turn, member_id: int) -> str | None:
 def _create_the_missing(turn: Turn, run_id: int) -> datetime | None:
     """Create members one by one; answers when to come back for one whose outcome is unknown, None when done."""
     settled: datetime | None = None
+    over_there = members.Ids(turn.remote)
     ids = db.session.scalars(
         sa.select(MemberLink.id)
         .where(MemberLink.run_id == run_id, MemberLink.state == LinkState.CREATING)
@@ -201,7 +202,7 @@ def _create_the_missing(turn: Turn, run_id: int) -> datetime | None:
         if turn.is_over:
             return clock.now()
         try:
-            _create(turn, link_id)
+            _create(turn, over_there, link_id)
         except OutcomeUnknown as error:
             settled = error.details.get("until") or clock.now()
         except Capped as error:
@@ -214,13 +215,13 @@ def _create_the_missing(turn: Turn, run_id: int) -> datetime | None:
     return settled
 
 
-def _create(turn: Turn, link_id: int) -> None:
+def _create(turn: Turn, over_there: members.Ids, link_id: int) -> None:
     row = db.session.get_one(MemberLink, link_id)
     subject = Subject(row.account_id, "nexudus.member", link_id)
     try:
         wanted = members.wanted(row.connection, row.customer)
         db.session.rollback()
-        new = members.resolve(turn.remote, wanted)
+        new = members.resolve(over_there, wanted)
         done = carry_out(subject, partial(members.next_step, new), turn.remote, turn.lease)
     except Refused as error:
         _skip(turn, link_id, error.sentence)

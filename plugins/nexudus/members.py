@@ -1,6 +1,7 @@
 """Members: what we keep of one that was seen, and how a missing one is made."""
 
 from dataclasses import dataclass
+from functools import cache
 
 from app import clock
 from app.accounts.signing_in import email_key
@@ -55,14 +56,22 @@ def wanted(connection: Connection, customer: Customer) -> Wanted:
     )
 
 
-def resolve(remote: Nexudus, wanted: Wanted) -> NewMember:
-    """The same in the words and ids of Nexudus, which are looked up there."""
+class Ids:
+    """Ids of countries and time zones over there: asked for once a turn, not once a member."""
+
+    def __init__(self, remote: Nexudus) -> None:
+        self.country = cache(remote.country_id)
+        self.zone = cache(remote.zone_id)
+
+
+def resolve(ids: Ids, wanted: Wanted) -> NewMember:
+    """The same in the words and ids of Nexudus."""
     return NewMember(
         full_name=wanted.full_name,
         email=wanted.email,
         billing_email=wanted.email,
-        country_id=remote.country_id(wanted.country),
-        zone_id=remote.zone_id(wanted.timezone),
+        country_id=ids.country(wanted.country),
+        zone_id=ids.zone(wanted.timezone),
         business_id=wanted.business_id,
         reference=wanted.reference,
         company=wanted.company or None,
