@@ -48,12 +48,14 @@ class Probing(Reading):
             return
         missing = [THINGS[path] for path in NEEDED if not self._may_list(path)]
         if missing:
-            lacks = "One right is" if len(missing) == 1 else f"{len(missing)} rights are"
-            rights = [f"list {things}" for things in missing]
+            rights = ", ".join(f"list {things}" for things in missing)
+            sentence = (
+                f"One right is missing: {rights}. Everything else is in order. Give it"
+                if len(missing) == 1
+                else f"{len(missing)} rights are missing: {rights}. Give them"
+            )
             raise SignInNeeded(
-                f"{lacks} missing: {', '.join(rights)}. Give it to this user in Nexudus, then try again.",
-                code="missing_right",
-                right=", ".join(rights),
+                f"{sentence} to this user in Nexudus, then try again.", code="missing_right", right=rights
             )
 
     def check_look_ups(self) -> None:
