@@ -112,6 +112,7 @@ def upgrade() -> None:
         sa.Column("customers", sa.Integer(), nullable=True),
         sa.Column("last_customer_id", sa.Integer(), nullable=False),
         sa.Column("creating_since", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("counts", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_nexudus_link_run_account_id")),
         sa.ForeignKeyConstraint(
             ["connection_id"], ["nexudus_connection.id"], name=op.f("fk_nexudus_link_run_connection_id")
@@ -203,6 +204,7 @@ def upgrade() -> None:
         sa.Column("by", sa.String(length=254), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("reason", sa.String(length=300), nullable=False),
+        sa.Column("retry_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("run_id", sa.Integer(), nullable=True),
         sa.CheckConstraint(
             "state != 'linked' OR member_id IS NOT NULL", name=op.f("ck_nexudus_member_link_linked_has_member")
