@@ -71,6 +71,10 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(account_routes.pages)
     app.register_blueprint(billing_routes.pages)
     app.register_blueprint(installation_routes.pages)
+    if settings.is_demo:
+        from app.styleguide import styleguide_pages  # made for looking at; production never loads it
+
+        app.register_blueprint(styleguide_pages)
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:

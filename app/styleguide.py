@@ -58,6 +58,11 @@ ERRORS = {
 """Code of an error page, its title and its sentence."""
 
 
+# Any: the types of WTForms know choices as tuples only, which WTForms 3.3 warns about.
+WHEN: Any = ["Never", "After filing"]
+FATES: Any = ["keep waiting until you connect again", "are collected here from now on"]
+
+
 class SampleForm(FlaskForm):
     """One field of every kind."""
 
@@ -65,13 +70,13 @@ class SampleForm(FlaskForm):
     email = EmailField("Email", [InputRequired("Type an email."), Email("That is not an email address.")])
     phone = StringField("Telephone", [Optional()])
     port = IntegerField("Port", [NumberRange(1, 65535, "A port is a number up to 65535.")])
-    delete = SelectField("Delete on the server", choices=[("never", "Never"), ("after", "After filing")])
+    delete = SelectField("Delete on the server", choices=WHEN)
     password = PasswordField("App password", [InputRequired("Type the app password: 16 letters.")])
     notify = BooleanField("Send notifications")
     waiting = RadioField(
         "Waiting invoices",
-        choices=[("keep", "keep waiting until you connect again"), ("here", "are collected here from now on")],
-        default="keep",
+        choices=FATES,
+        default=FATES[0],
     )
     answer = TextAreaField("Answer", [Optional()])
 
@@ -92,7 +97,7 @@ def index() -> str:
     """All components on one page, in the frame of an Operator."""
     filled = SampleForm(None, data={"street": "Harbour Street 4", "email": "desk@quay.example", "port": 993})
     wrong = SampleForm(
-        None, prefix="wrong", data={"email": "desk@", "port": 99999, "delete": "never"}, meta={"csrf": False}
+        None, prefix="wrong", data={"email": "desk@", "port": 99999, "delete": "Never"}, meta={"csrf": False}
     )
     wrong.validate()
     return render_template(
@@ -112,7 +117,7 @@ def index() -> str:
 @allow(PUBLIC)
 def dialog() -> tuple[str, int] | Response:
     """A dialog with a form: what cannot be taken comes back in place with 422."""
-    form = SampleForm()
+    form = SampleForm(prefix="dialog")  # the page behind it has fields of the same names
     if request.method == "POST":
         taken = [field.validate(form) for field in (form.street, form.email, form.password)]
         if all(taken):
