@@ -19,7 +19,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-Id = Annotated[int, Field(gt=0, le=LARGEST_ID)]
+Id = Annotated[int, Field(strict=True, gt=0, le=LARGEST_ID)]
 Amount = Annotated[Decimal, Field(gt=-LARGEST_AMOUNT, lt=LARGEST_AMOUNT)]
 Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 Ids = Annotated[tuple[Id, ...], BeforeValidator(lambda value: () if value is None else value)]
