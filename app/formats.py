@@ -1,6 +1,7 @@
 """How moments, days and amounts are written on screens: in the account's zone, the year only when it is another."""
 
 from datetime import date, datetime
+from decimal import Decimal
 
 from flask import Flask, g
 
@@ -13,7 +14,9 @@ def init_app(app: Flask) -> None:
     """Offer the filters to templates, and `asset(name)` for the addresses of browser files."""
     manifest = load_manifest(app.config["SETTINGS"].data_dir)
     app.jinja_env.globals["asset"] = lambda name: asset_url(manifest, name)
-    app.jinja_env.filters.update(moment=moment, day=day, exact=exact, money=money, amount=amount)
+    app.jinja_env.filters.update(
+        moment=moment, day=day, exact=exact, local=local, money=money, amount=amount, number=number
+    )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
 
@@ -54,6 +57,16 @@ def exact(value: datetime | None) -> str:
         return ""
     there = clock.local(value, zone())
     return f"{there.day} {there:%B %Y, %H:%M} {zone()}"
+
+
+def local(value: datetime) -> datetime:
+    """The moment on the wall clock of the account, for stamps that set day, month and hour apart."""
+    return clock.local(value, zone())
+
+
+def number(value: Decimal) -> str:
+    """A quantity or a rate without idle zeros: "1", "1.5", "23"."""
+    return format(value.normalize(), "f")
 
 
 def money(value: Money) -> str:

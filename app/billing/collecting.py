@@ -19,10 +19,10 @@ from app.typed import line
 class PaidBy(StrEnum):
     """How money came in when a person says so."""
 
-    TRANSFER = "bank transfer"
-    CASH = "cash"
-    CARD = "card"
-    OTHER = "other"
+    TRANSFER = "Bank transfer"
+    CASH = "Cash"
+    CARD = "Card"
+    OTHER = "Other"
 
 
 def claim(invoice_id: int, collector: str) -> bool:
@@ -113,6 +113,20 @@ def mark_paid_by_hand(invoice: Invoice, how: PaidBy, note: str = "") -> None:
     if not paid:
         raise Conflict(f"{invoice.number} is collected by somebody else meanwhile, or is no longer pending.")
     audit.record("invoice_paid_by_hand", _reread(invoice.id), how=how.value)
+
+
+def taken_over_by(customer: Customer) -> Installation | None:
+    """The plugin that bills a customer since its cut-over; None while the host's own billing does."""
+    if not customer.billed_by:
+        return None
+    return db.session.scalars(
+        sa.select(Installation).where(
+            Installation.account_id == customer.account_id,
+            Installation.plugin == customer.billed_by,
+            Installation.state != InstallationState.OFF,
+            Installation.cutover_at.is_not(None),
+        )
+    ).one_or_none()
 
 
 def billed_by_plugin() -> sa.ColumnElement[bool]:

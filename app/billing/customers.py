@@ -57,9 +57,14 @@ class Details:
             found["country"] = f"“{tidy(self.country)}” is no country code such as PT."
         return found
 
+    @classmethod
+    def text_names(cls) -> list[str]:
+        """The names of all fields that hold text."""
+        return [one.name for one in fields(cls) if one.name != "location_id"]
+
     def texts(self) -> list[tuple[str, str]]:
         """Every text field by name, tidied."""
-        return [(one.name, tidy(getattr(self, one.name))) for one in fields(self) if one.name != "location_id"]
+        return [(name, tidy(getattr(self, name))) for name in self.text_names()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +169,17 @@ def set_billed_by(customer: Customer, plugin: str) -> None:
     if customer.billed_by != plugin:
         before, customer.billed_by = customer.billed_by, plugin
         audit.record("billed_by", customer, before=before, now=plugin)
+
+
+def set_billed_by_for_all(account: Account, plugin: str, chosen: sa.Select[int]) -> None:
+    """The same for all customers whose ids `chosen` selects; whoever else this plugin billed is billed by the host."""
+    theirs = sa.and_(Customer.account_id == account.id, Customer.id.in_(chosen))
+    before = sa.and_(Customer.account_id == account.id, Customer.billed_by == plugin, Customer.id.not_in(chosen))
+    for which, now in ((before, ""), (theirs, plugin)):
+        changed = db.session.execute(
+            sa.update(Customer).where(which, Customer.billed_by != now).values(billed_by=now).returning(Customer.id)
+        )
+        audit.record("billed_by_for_all", account, now=now, plugin=plugin, customers=len(changed.all()))
 
 
 def next_mailbox_number(location_id: int) -> str:

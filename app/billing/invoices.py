@@ -94,6 +94,20 @@ def count_by_status(account: Account) -> dict[InvoiceStatus, int]:
     return {status: counts.get(status, 0) for status in InvoiceStatus}
 
 
+def count_of(customer: Customer) -> dict[InvoiceStatus, int]:
+    """How many invoices a customer has in each status; statuses without one are left out."""
+    query = sa.select(Invoice.status, sa.func.count()).where(Invoice.customer_id == customer.id)
+    return dict(db.session.execute(query.group_by(Invoice.status)).all())
+
+
+def taxes_of(invoice: Invoice) -> list[tuple[Decimal, Money]]:
+    """What each tax rate of an invoice comes to, the lowest rate first."""
+    sums: dict[Decimal, int] = {}
+    for one in invoice.lines:
+        sums[one.tax_rate] = sums.get(one.tax_rate, 0) + one.tax_minor
+    return [(rate, Money(minor, invoice.currency)) for rate, minor in sorted(sums.items())]
+
+
 def open_of(customer_ids: Sequence[int]) -> dict[int, list[Money]]:
     """What pending invoices come to, per customer and currency; customers without one are left out."""
     rows = db.session.execute(

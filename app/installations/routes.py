@@ -4,11 +4,11 @@ from flask import Blueprint, Response, g, redirect, render_template, url_for
 from flask_wtf import FlaskForm
 from wtforms import BooleanField
 
-from app.access import OFFICE, OPERATORS, STAFF, allow
-from app.accounts.services import operators_of
+from app.access import OFFICE, OPERATORS, STAFF, Role, allow
+from app.accounts.services import COUNTRIES, operators_of
 from app.db import unit_of_work
 from app.errors import InvalidInput
-from app.htmx import asks_for_partial, page_or_partial
+from app.htmx import asks_for_partial, go_to, page_or_partial
 from app.installations import services
 from app.installations.panels import draw_systems_panels
 
@@ -17,6 +17,7 @@ pages = Blueprint("installations", __name__)
 
 class ToggleForm(FlaskForm):
     on = BooleanField("On", false_values=("", "0", "false", "off"))
+    sure = BooleanField("I know what is lost")
 
 
 @pages.get("/<account_slug>/marketplace")
@@ -27,7 +28,7 @@ def marketplace() -> str:
         "installations/marketplace.html",
         "installations/_marketplace.html",
         blocks=services.blocks(g.account),
-        operators=operators_of(g.account.id),
+        **_who_can(),
     )
 
 
@@ -42,13 +43,13 @@ def choose(name: str) -> str:
 @pages.get("/<account_slug>/settings")
 @allow(OFFICE)
 def settings() -> str:
-    return render_template("installations/general.html")
+    return render_template("installations/general.html", countries=COUNTRIES)
 
 
 @pages.get("/<account_slug>/settings/integrations")
 @allow(OFFICE)
 def integrations() -> str:
-    return render_template("installations/integrations.html", operators=operators_of(g.account.id))
+    return render_template("installations/integrations.html", **_who_can())
 
 
 @pages.get("/<account_slug>/settings/integrations/systems")
@@ -71,15 +72,27 @@ def system(name: str) -> str | Response:
 @pages.post("/<account_slug>/settings/integrations/systems/<name>/toggle")
 @allow(OPERATORS)
 def toggle(name: str) -> str | Response:
-    """Store the toggle at once and draw the block anew, with or without Connect."""
+    """Store the toggle at once and draw the block anew; where something would be lost, ask first."""
     form = ToggleForm()
     if not form.validate_on_submit():
         raise InvalidInput("Say whether the plugin is to be on or off.")
+    context = _context(services.block(g.account, name))
+    if context["warning"] and not form.on.data and not form.sure.data:
+        return page_or_partial("installations/switch_off.html", "installations/_switch_off.html", **context)
     with unit_of_work():
         services.switch(g.account, name, on=bool(form.on.data))
-    if not asks_for_partial():
-        return redirect(url_for(".systems", _anchor=f"system-{name}"), code=303)  # type: ignore[return-value]
-    return render_template("installations/_block.html", **_context(services.block(g.account, name)))
+    if form.sure.data or not asks_for_partial():
+        return go_to(url_for(".systems"))
+    return render_template("installations/_toggled.html", **_context(services.block(g.account, name)))
+
+
+def _who_can() -> dict[str, object]:
+    """Whether this user may set plugins up, and who can else."""
+    names = " and ".join(user.shown_name for user in operators_of(g.account.id))
+    return {
+        "may_set_up": g.membership.role == Role.OPERATOR,
+        "who_can": f"At {g.account.name} that is {names}.",
+    }
 
 
 def _context(block: services.Block) -> dict[str, object]:

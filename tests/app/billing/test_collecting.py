@@ -84,7 +84,7 @@ class TestTheGateway:
         with unit_of_work():
             collecting.charged(invoice.id, "ch_7731")
 
-        assert (invoice.collector, invoice.status, invoice.paid_how) == ("gateway", "paid", "card")
+        assert (invoice.collector, invoice.status, invoice.paid_how) == ("gateway", "paid", "Card")
 
     @pytest.mark.parametrize(
         ("after_cutover", "taken"), [(-MICROSECOND, True), (timedelta(0), True), (MICROSECOND, False)]
@@ -140,7 +140,7 @@ class TestByHand:
             collecting.mark_paid_by_hand(invoice, PaidBy.CASH, "At the desk.")
 
         assert (invoice.collector, invoice.status) == ("by_hand", "paid")
-        assert (invoice.paid_how, invoice.paid_note) == ("cash", "At the desk.")
+        assert (invoice.paid_how, invoice.paid_note) == ("Cash", "At the desk.")
 
     def test_what_somebody_collects_cannot_be_marked_as_paid(self, invoice: Invoice) -> None:
         with unit_of_work():

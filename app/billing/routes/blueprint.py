@@ -1,0 +1,37 @@
+"""The blueprint of customers and invoices, and what their lists read from the address."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Blueprint, g, request, url_for
+
+from app.installations.services import active_installations
+
+pages = Blueprint("billing", __name__)
+
+
+def asked(name: str) -> str:
+    """A parameter of the address as text; "" when it is not there."""
+    return request.args.get(name, "")
+
+
+def page_number() -> int:
+    """The page of a list that the address asks for, at least 1."""
+    return max(1, request.args.get("page", 1, type=int))
+
+
+def plugin_titles() -> dict[str, str]:
+    """Titles of the plugins switched on in this account, by name."""
+    return {plugin.name: plugin.title for plugin, _ in active_installations(g.account.id)}
+
+
+def tab(label: str, endpoint: str, status: str, count: int | None, *, current: bool) -> dict[str, Any]:
+    """One tab of a list, an address that keeps the search and drops the page."""
+    kept = {name: value for name, value in request.args.items() if name not in {"status", "page"} and value}
+    query = urlencode({**kept, "status": status} if status else kept)
+    return {
+        "label": label,
+        "url": f"{url_for(endpoint)}?{query}" if query else url_for(endpoint),
+        "count": count,
+        "current": current,
+    }

@@ -1,0 +1,188 @@
+"""Customers: the list that searches as one types, the record, adding and changing, activating and deactivating."""
+
+from typing import Any
+
+from flask import Response, flash, g, redirect, render_template, url_for
+
+from app.access import OFFICE, allow
+from app.billing import collecting, invoices, outlook
+from app.billing import customers as service
+from app.billing.customers import Search
+from app.billing.forms import CustomerForm, OfficeForm
+from app.billing.models import Customer, CustomerStatus, InvoiceStatus
+from app.billing.routes.blueprint import asked, page_number, pages, plugin_titles, tab
+from app.db import unit_of_work
+from app.errors import Conflict, InvalidInput
+from app.htmx import asks_for_partial, go_to, page_or_partial
+from app.installations.panels import draw_columns, draw_panels
+
+ALL, HERE = "all", "here"
+ALWAYS_SHOWN = {CustomerStatus.ACTIVE, CustomerStatus.INACTIVE}
+TABS = {
+    CustomerStatus.ACTIVE: "Active",
+    CustomerStatus.SCHEDULED: "Scheduled",
+    CustomerStatus.LOCKED: "Locked",
+    CustomerStatus.INACTIVE: "Inactive",
+    CustomerStatus.LEAD: "Leads",
+    CustomerStatus.CANCELLED: "Cancelled",
+}
+
+
+@pages.get("/<account_slug>/customers", endpoint="customers")
+@allow(OFFICE)
+def list_customers() -> str | Response:
+    """The list; the number of an invoice in the search leads to that invoice."""
+    if not asks_for_partial() and (invoice := invoices.by_number(g.account, asked("q").strip())):
+        return redirect(url_for(".invoice", invoice_id=invoice.id))  # type: ignore[return-value]
+    wanted = _wanted()
+    found = service.find(g.account, wanted, page_number())
+    ids = [customer.id for customer in found.items]
+    return page_or_partial(
+        "billing/customers.html",
+        "billing/_customers_found.html",
+        wanted=wanted,
+        found=found,
+        tabs=_tabs(wanted),
+        narrowed=bool(wanted.text or wanted.billed_by is not None or wanted.location_id),
+        billers=[("", "any"), (HERE, "here"), *plugin_titles().items()],
+        open=invoices.open_of(ids),
+        columns=draw_columns("customers", ids),
+    )
+
+
+@pages.route("/<account_slug>/customers/new", methods=["GET", "POST"])
+@allow(OFFICE)
+def new_customer() -> str | tuple[str, int] | Response:
+    form = CustomerForm(g.account)
+    if form.validate_on_submit():
+        try:
+            with unit_of_work():
+                customer = service.add(g.account, form.details(), pick_number=True)
+                customer_id, name = customer.id, customer.full_name
+        except (InvalidInput, Conflict) as error:
+            form.blame(error)
+        else:
+            flash(f"{name} is added and inactive.", "done")
+            return go_to(url_for(".customer", customer_id=customer_id))
+    return _draw_form(form, None)
+
+
+@pages.get("/<account_slug>/customers/<int:customer_id>")
+@allow(OFFICE)
+def customer(customer_id: int) -> str:
+    """The record, with the customer's invoices."""
+    row = service.get(g.account, customer_id)
+    found = invoices.find(g.account, invoices.Search(customer_id=row.id), page_number())
+    columns = draw_columns("invoices", [invoice.id for invoice in found.items])
+    return render_template("billing/customer.html", tab="invoices", found=found, columns=columns, **_record(row))
+
+
+@pages.get("/<account_slug>/customers/<int:customer_id>/details")
+@allow(OFFICE)
+def customer_details(customer_id: int) -> str:
+    """The record, with what is known about the customer."""
+    row = service.get(g.account, customer_id)
+    return render_template("billing/customer_details.html", tab="details", **_record(row))
+
+
+@pages.route("/<account_slug>/customers/<int:customer_id>/edit", methods=["GET", "POST"])
+@allow(OFFICE)
+def edit_customer(customer_id: int) -> str | tuple[str, int] | Response:
+    form = CustomerForm(g.account, obj=service.get(g.account, customer_id))
+    if form.validate_on_submit():
+        try:
+            with unit_of_work():
+                changed = service.edit(g.account, service.locked(g.account, customer_id), form.details())
+        except (InvalidInput, Conflict) as error:
+            form.blame(error)
+        else:
+            flash("Saved." if changed else "Nothing was changed.", "done")
+            return go_to(url_for(".customer_details", customer_id=customer_id))
+    return _draw_form(form, service.get(g.account, customer_id))
+
+
+@pages.route("/<account_slug>/customers/<int:customer_id>/activate", methods=["GET", "POST"])
+@allow(OFFICE)
+def activate_customer(customer_id: int) -> str | Response:
+    if not OfficeForm().validate_on_submit():
+        return _ask("activate", customer_id)
+    with unit_of_work():
+        row = service.locked(g.account, customer_id)
+        service.activate(row)
+        sentence = f"{row.full_name} is active, with mailbox number {row.mailbox_number}."
+    flash(sentence, "done")
+    return go_to(url_for(".customer", customer_id=customer_id))
+
+
+@pages.route("/<account_slug>/customers/<int:customer_id>/deactivate", methods=["GET", "POST"])
+@allow(OFFICE)
+def deactivate_customer(customer_id: int) -> str | Response:
+    if not OfficeForm().validate_on_submit():
+        return _ask("deactivate", customer_id)
+    with unit_of_work():
+        row = service.locked(g.account, customer_id)
+        service.deactivate(row)
+        sentence = f"{row.full_name} is inactive."
+    flash(sentence, "done")
+    return go_to(url_for(".customer", customer_id=customer_id))
+
+
+def _wanted() -> Search:
+    """What the address asks for. Without a status it is the active ones; a search alone looks through all."""
+    text = asked("q").strip()
+    try:
+        status = CustomerStatus(asked("status")) if asked("status") else None
+    except ValueError:
+        status = None
+    if not asked("status") and not text:
+        status = CustomerStatus.ACTIVE
+    biller = asked("billed_by")
+    return Search(
+        text=text,
+        status=status,
+        billed_by=None if not biller else "" if biller == HERE else biller,
+        location_id=int(asked("location")) if asked("location").isdecimal() else None,
+    )
+
+
+def _tabs(wanted: Search) -> list[dict[str, Any]]:
+    counts = service.count_by_status(g.account)
+    shown = [
+        tab(label, ".customers", status.value, counts[status], current=wanted.status == status)
+        for status, label in TABS.items()
+        if counts[status] or status in ALWAYS_SHOWN or wanted.status == status
+    ]
+    return [*shown, tab("All", ".customers", ALL, None, current=wanted.status is None)]
+
+
+def _record(customer: Customer) -> dict[str, Any]:
+    """What every tab of a customer's page shows."""
+    counts = invoices.count_of(customer)
+    return {
+        "customer": customer,
+        "outlook": outlook.of_customer(customer),
+        "open": invoices.open_of([customer.id]).get(customer.id, []),
+        "open_count": counts.get(InvoiceStatus.PENDING, 0),
+        "invoice_count": sum(counts.values()),
+        "biller": collecting.taken_over_by(customer),
+        "title_of": outlook.title_of,
+        "panels": draw_panels("customer", customer),
+    }
+
+
+def _draw_form(form: CustomerForm, customer: Customer | None) -> str | tuple[str, int]:
+    html = page_or_partial("billing/edit_customer.html", "billing/_customer_form.html", form=form, customer=customer)
+    return (html, 422) if form.is_submitted() else html
+
+
+def _ask(deed: str, customer_id: int) -> str:
+    customer = service.get(g.account, customer_id)
+    return page_or_partial(
+        "billing/customer_question.html",
+        "billing/_customer_question.html",
+        deed=deed,
+        customer=customer,
+        open=invoices.open_of([customer.id]).get(customer.id, []),
+        biller=collecting.taken_over_by(customer),
+        title_of=outlook.title_of,
+    )

@@ -1,0 +1,197 @@
+"""Invoices: the list, one invoice with its stamp, writing one, adding a line, and the deeds that end it."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from flask import Response, flash, g, render_template, request, url_for
+
+from app.access import OFFICE, allow
+from app.billing import collecting, customers, outlook
+from app.billing import invoices as service
+from app.billing.collecting import PaidBy
+from app.billing.forms import AddLineForm, InvoiceForm, OfficeForm, PaidForm, VoidForm
+from app.billing.invoices import NOBODY, Search
+from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
+from app.billing.routes.blueprint import asked, page_number, pages, plugin_titles, tab
+from app.db import unit_of_work
+from app.errors import InvalidInput
+from app.htmx import go_to, page_or_partial
+from app.installations.panels import draw_columns, draw_panels
+
+Answer = str | tuple[str, int] | Response
+AnyForm = TypeVar("AnyForm", bound=OfficeForm)
+TABS = {
+    InvoiceStatus.PENDING: "Pending",
+    InvoiceStatus.CLOSED: "Handed over",
+    InvoiceStatus.PAID: "Paid",
+    InvoiceStatus.VOID: "Void",
+    InvoiceStatus.DRAFT: "Drafts",
+}
+
+
+@pages.get("/<account_slug>/invoices", endpoint="invoices")
+@allow(OFFICE)
+def list_invoices() -> str:
+    wanted = _wanted()
+    found = service.find(g.account, wanted, page_number())
+    return page_or_partial(
+        "billing/invoices.html",
+        "billing/_invoices_found.html",
+        wanted=wanted,
+        found=found,
+        sums=service.sums(g.account, wanted),
+        tabs=_tabs(wanted),
+        narrowed=bool(wanted.text or wanted.collector is not None),
+        collectors=[
+            ("", "anybody"),
+            (NOBODY, "nobody yet"),
+            (GATEWAY, "gateway"),
+            (BY_HAND, "by hand"),
+            *plugin_titles().items(),
+        ],
+        columns=draw_columns("invoices", [invoice.id for invoice in found.items]),
+    )
+
+
+@pages.route("/<account_slug>/customers/<int:customer_id>/invoices/new", methods=["GET", "POST"])
+@allow(OFFICE)
+def new_invoice(customer_id: int) -> Answer:
+    """A form that grows and shrinks by its own buttons; only "Create" creates."""
+    form = InvoiceForm()
+    customers.get(g.account, customer_id)
+    if "add_line" in request.form:
+        form.add_line()
+    elif (index := request.form.get("remove_line", type=int)) is not None:
+        form.remove_line(index)
+    elif form.is_submitted():
+        return _create(form, customer_id)
+    return _draw_form(form, customer_id)
+
+
+@pages.get("/<account_slug>/invoices/<int:invoice_id>")
+@allow(OFFICE)
+def invoice(invoice_id: int) -> str:
+    row = service.get(g.account, invoice_id)
+    return render_template(
+        "billing/invoice.html",
+        invoice=row,
+        outlook=outlook.of_invoice(row),
+        collector=outlook.collector_words(row),
+        title_of=outlook.title_of,
+        taxes=service.taxes_of(row),
+        may_be_sent=collecting.taken_over_by(row.customer) is not None,
+        panels=draw_panels("invoice", row),
+    )
+
+
+@pages.route("/<account_slug>/invoices/<int:invoice_id>/lines/new", methods=["GET", "POST"])
+@allow(OFFICE)
+def add_line(invoice_id: int) -> Answer:
+    def deed(row: Invoice, form: AddLineForm) -> str:
+        service.extend(row, form.read(row.currency))
+        return "The line is added."
+
+    return _dialog("line", invoice_id, AddLineForm(), deed)
+
+
+@pages.route("/<account_slug>/invoices/<int:invoice_id>/void", methods=["GET", "POST"])
+@allow(OFFICE)
+def void_invoice(invoice_id: int) -> Answer:
+    def deed(row: Invoice, form: VoidForm) -> str:
+        service.void(row, form.reason.data or "")
+        return f"{row.number} is void."
+
+    return _dialog("void", invoice_id, VoidForm(), deed)
+
+
+@pages.route("/<account_slug>/invoices/<int:invoice_id>/paid", methods=["GET", "POST"])
+@allow(OFFICE)
+def mark_paid(invoice_id: int) -> Answer:
+    def deed(row: Invoice, form: PaidForm) -> str:
+        collecting.mark_paid_by_hand(row, PaidBy(form.how.data), form.note.data or "")
+        return f"{row.number} is marked as paid."
+
+    return _dialog("paid", invoice_id, PaidForm(), deed)
+
+
+@pages.post("/<account_slug>/invoices/<int:invoice_id>/issue")
+@allow(OFFICE)
+def issue_invoice(invoice_id: int) -> Response:
+    with unit_of_work():
+        service.issue(service.locked(g.account, invoice_id))
+    flash("Issued: the invoice is pending now.", "done")
+    return go_to(url_for(".invoice", invoice_id=invoice_id))
+
+
+@pages.post("/<account_slug>/invoices/<int:invoice_id>/do-not-send")
+@allow(OFFICE)
+def do_not_send(invoice_id: int) -> Response:
+    """`held_back=1` keeps the invoice from every plugin, `held_back=0` lets it go again."""
+    held_back = request.form.get("held_back") == "1"
+    with unit_of_work():
+        service.set_do_not_send(service.locked(g.account, invoice_id), held_back=held_back)
+    flash("It is not sent anywhere." if held_back else "It may be sent again.", "done")
+    return go_to(url_for(".invoice", invoice_id=invoice_id))
+
+
+def _wanted() -> Search:
+    """What the address asks for; a status or collector that does not exist is none."""
+    try:
+        status = InvoiceStatus(asked("status")) if asked("status") else None
+    except ValueError:
+        status = None
+    return Search(text=asked("q").strip(), status=status, collector=asked("collector") or None)
+
+
+def _tabs(wanted: Search) -> list[dict[str, Any]]:
+    counts = service.count_by_status(g.account)
+    return [
+        tab("All", ".invoices", "", sum(counts.values()), current=wanted.status is None),
+        *(
+            tab(label, ".invoices", status.value, counts[status], current=wanted.status == status)
+            for status, label in TABS.items()
+        ),
+    ]
+
+
+def _create(form: InvoiceForm, customer_id: int) -> Answer:
+    valid, lines = form.validate(), form.read_lines(g.account.currency)
+    if valid and lines is not None:
+        try:
+            with unit_of_work():
+                customer = customers.locked(g.account, customer_id)
+                row = service.create(g.account, customer, lines, due_on=form.due_on.data, note=form.note.data or "")
+                invoice_id, number = row.id, row.number
+        except InvalidInput as error:
+            form.blame(error)
+        else:
+            flash(f"{number} is created. Nothing was sent.", "done")
+            return go_to(url_for(".invoice", invoice_id=invoice_id))
+    return _draw_form(form, customer_id), 422
+
+
+def _draw_form(form: InvoiceForm, customer_id: int) -> str:
+    return page_or_partial(
+        "billing/new_invoice.html",
+        "billing/_invoice_form.html",
+        form=form,
+        customer=customers.get(g.account, customer_id),
+    )
+
+
+def _dialog(name: str, invoice_id: int, form: AnyForm, deed: Callable[[Invoice, AnyForm], str]) -> Answer:
+    """Ask in a dialog, do the deed on the locked invoice, and say so on the invoice's page."""
+    if form.validate_on_submit():
+        try:
+            with unit_of_work():
+                sentence = deed(service.locked(g.account, invoice_id), form)
+        except InvalidInput as error:
+            form.blame(error)
+        else:
+            flash(sentence, "done")
+            return go_to(url_for(".invoice", invoice_id=invoice_id))
+    inside = f"billing/_{name}_dialog.html"
+    html = page_or_partial(
+        "billing/invoice_dialog.html", inside, invoice=service.get(g.account, invoice_id), form=form, inside=inside
+    )
+    return (html, 422) if form.is_submitted() else html
