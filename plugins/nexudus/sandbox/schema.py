@@ -1,0 +1,183 @@
+"""Which records Nexudus knows: their fields, types, rights and filters, out of schema.json.
+
+schema.json is a digest of the public documentation (https://developers.nexudus.com/rest-api). A field reads
+"int! >Coworker": its type, `!` required on create, `~` read only, `>` what it points to.
+"""
+
+import json
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from plugins.nexudus.sandbox import clock
+
+# Left out of every list row although they are no collections; seen in traffic, documented nowhere.
+HIDDEN_IN_LISTS = {"Charge": {"DiscountAmount", "CreditAmount", "PurchaseOrder"}}
+
+# Required according to the documentation, but creates without them were seen to work.
+NOT_DEMANDED = {"CoworkerProduct": {"RepeatCycle", "CreditAmount", "DiscountAmount"}}
+
+# Accepted on update although the documentation lists them as read only.
+SEEN_WRITABLE = {"CoworkerInvoice": {"CreatedOn", "SentOn", "RefundedOn"}}
+
+# In no list of read-only fields, yet only the server can know them.
+COMPUTED = {"CoworkerProduct": {"CoworkerInvoiceId", "CoworkerInvoiceNumber", "CoworkerInvoicePaid"}}
+
+_BLANKS: dict[str, Any] = {"bool": False, "int": 0, "enum": 0, "decimal": Decimal(0), "string": ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a record; `points_to` names the record that its id leads to."""
+
+    name: str
+    type: str
+    nullable: bool
+    required: bool
+    read_only: bool
+    points_to: str | None
+
+    def blank(self) -> Any:
+        """What stands there when nobody has written anything."""
+        if self.type == "int[]":
+            return []
+        return None if self.nullable or self.points_to else _BLANKS.get(self.type)
+
+    def converted(self, value: Any) -> Any:
+        """`value` in the type of this field; `ValueError` when it is of another."""
+        if value is None:
+            return self.blank()
+        if self.type == "bool":
+            if isinstance(value, bool):
+                return value
+            raise ValueError("is not a boolean")
+        if self.type in ("int", "enum"):
+            return _integer(value)
+        if self.type == "decimal":
+            return _decimal(value)
+        if self.type == "int[]":
+            if isinstance(value, list):
+                return [_integer(one) for one in value]
+            raise ValueError("is not a list")
+        if self.type == "datetime":
+            return clock.written(clock.read(_string(value)))
+        return _string(value) if self.type in ("string", "guid") else value
+
+
+def _integer(value: Any) -> int:
+    number = _decimal(value)
+    if number != number.to_integral_value():
+        raise ValueError("is not a whole number")
+    return int(number)
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | str | Decimal | float):
+        raise ValueError("is not a number")
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError("is not a number") from None
+    if not number.is_finite():
+        raise ValueError("is not a number")
+    return number
+
+
+def _string(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("is not a text")  # noqa: TRY004  # one kind of error for every wrong value
+    return value
+
+
+@dataclass(frozen=True)
+class Entity:
+    """One kind of record: where it lives, what may be done with it, and its fields by name."""
+
+    name: str
+    path: str
+    operations: frozenset[str]
+    commands: tuple[str, ...]
+    needs: str | None
+    fields: dict[str, Field]
+    filters: frozenset[str]
+
+    @property
+    def prefix(self) -> str:
+        return f"{self.name}_"
+
+    @cached_property
+    def in_lists(self) -> tuple[str, ...]:
+        """Names of the fields that rows of a list carry."""
+        hidden = HIDDEN_IN_LISTS.get(self.name, set())
+        return tuple(name for name, field in self.fields.items() if field.type != "int[]" and name not in hidden)
+
+    @cached_property
+    def filter_fields(self) -> dict[str, Field]:
+        """What each documented filter looks at; `Invoice_Coworker` looks at `CoworkerId`."""
+        by_lower = {name.lower(): field for name, field in self.fields.items()}
+        found: dict[str, Field] = {}
+        for name in self.filters:
+            rest = name.removeprefix(self.prefix).replace("_", "").lower()
+            field = by_lower.get(rest) or by_lower.get(f"{rest}id")
+            if field is not None:
+                found[name.lower()] = field
+        return found
+
+    @cached_property
+    def joined(self) -> dict[str, tuple[str, str, str]]:
+        """Read-only fields that show another record: name to (own reference, its kind, the field there)."""
+        references = {
+            name.removesuffix("Id"): (name, field.points_to)
+            for name, field in self.fields.items()
+            if field.points_to in ENTITIES
+        }
+        found = {}
+        for name, field in self.fields.items():
+            for start, (reference, target) in references.items():
+                rest = name.removeprefix(start)
+                if field.read_only and target and rest != name and rest in ENTITIES[target].fields:
+                    found[name] = (reference, target, rest)
+        return found
+
+    def may_write(self, field: Field) -> bool:
+        if field.name in COMPUTED.get(self.name, set()):
+            return False
+        return not field.read_only or field.name in SEEN_WRITABLE.get(self.name, set())
+
+    def demands(self, field: Field) -> bool:
+        return field.required and field.name not in NOT_DEMANDED.get(self.name, set())
+
+
+def _field(name: str, text: str) -> Field:
+    marks, _, points_to = text.partition(" >")
+    kind = marks.rstrip("!~")
+    return Field(
+        name=name,
+        type=kind.removesuffix("|null"),
+        nullable=kind.endswith("|null"),
+        required="!" in marks,
+        read_only="~" in marks,
+        points_to=points_to or None,
+    )
+
+
+def _loaded() -> dict[str, Entity]:
+    data = json.loads((Path(__file__).parent / "schema.json").read_text(encoding="utf-8"))
+    return {
+        name: Entity(
+            name=name,
+            path=one["path"],
+            operations=frozenset(one["operations"]),
+            commands=tuple(one["commands"]),
+            needs=one["needs"],
+            fields={field: _field(field, text) for field, text in one["fields"].items()},
+            filters=frozenset(one["filters"]),
+        )
+        for name, one in data.items()
+    }
+
+
+ENTITIES = _loaded()
+BY_PATH = {entity.path: entity for entity in ENTITIES.values()}
