@@ -144,6 +144,15 @@ def error(code: int) -> tuple[str, int]:
     ), code
 
 
+@styleguide_pages.get("/letter")
+@allow(PUBLIC)
+def letter() -> Response:
+    """What the sandboxed frame of a letter shows; unlike other pages it may stand in a frame of ours."""
+    page = Response("<!doctype html><title>Letter</title><p>Hello Hanna,<p>thank you, that is the one.<p>Tamsin")
+    page.headers["Content-Security-Policy"] = "default-src 'none'; frame-ancestors 'self'"
+    return page
+
+
 def sample_frame() -> dict[str, Any]:
     """A frame as the layout expects it, for an Operator of an invented account."""
     here = url_for("styleguide.index")

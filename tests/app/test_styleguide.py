@@ -111,6 +111,11 @@ def test_no_two_states_of_a_thing_look_alike(app: Flask) -> None:
         ("progress", "moment(word, 'check', word, word, word, url=word)"),
         ("stamps", "postmark(word, word, word, word)"),
         ("stamps", "calendar(word, [[{'day': word, 'label': word, 'url': word, 'count': word}]], word)"),
+        ("forms", "option(word, word, word, word)"),
+        ("mail", "thread(word, word, word, word, word)"),
+        ("mail", "letter(word, word, email=word, second=word, snippet=word, url=word)"),
+        ("mail", "letter_frame(word, word, blocked=word)"),
+        ("mail", "raw_text(word)"),
         ("dialog", "bridge(there=word)"),
     ],
 )
