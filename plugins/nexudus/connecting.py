@@ -73,7 +73,7 @@ def discover(door: Door, tokens: Tokens) -> Discovery:
     """Ask what this user may do and how invoices can be written; raises the `Outside` error that stands in the way."""
     remote = Nexudus(door, FreshTokens(tokens), NoBudget())
     me = remote.me()
-    remote.check_rights(me)
+    remote.check_rights()
     if me.default_business_id is None and not me.businesses:
         raise Refused("This user belongs to no location in Nexudus. Give it one there, then try again.")
     business = remote.business(me.default_business_id or me.businesses[0])

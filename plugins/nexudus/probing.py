@@ -1,13 +1,13 @@
 """What a sign-in may do, and whether look-ups can be trusted: found out on connecting, without making anything."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.errors import NotSent, Refused, SignInNeeded
+from app.errors import Capped, NotSent, Refused, SignInNeeded
 from app.http import Answer
 from plugins.nexudus import answers
 from plugins.nexudus.answers import Call
 from plugins.nexudus.envelopes import ListAnswer, MutationAnswer
-from plugins.nexudus.payloads import Me
 from plugins.nexudus.reading import (
     BUSINESSES,
     COUNTRIES,
@@ -23,7 +23,9 @@ from plugins.nexudus.reading import (
 )
 
 IMPOSSIBLE = "spheremail:no-such-reference"
-NEEDED = (BUSINESSES, COUNTRIES, ZONES, TAX_RATES, PRODUCTS, MEMBERS, SALES, INVOICES, LINES)
+LISTED = (BUSINESSES, COUNTRIES, ZONES, TAX_RATES, PRODUCTS, MEMBERS, SALES, INVOICES, LINES)
+CREATED = (MEMBERS, SALES)
+CHANGED = (SALES, INVOICES)
 # A list that refuses to run without this filter; which invoice it names does not matter.
 DEMANDED_FILTERS = {LINES: {"CoworkerInvoiceLine_CoworkerInvoice": 1}}
 
@@ -39,16 +41,20 @@ class DocumentProbe:
 class Probing(Reading):
     """Questions about Nexudus itself."""
 
-    def check_rights(self, me: Me) -> None:
-        """Raise `SignInNeeded` "missing_right" that names what this user may not read; an administrator may all.
+    def check_rights(self) -> None:
+        """Raise `SignInNeeded` "missing_right" that names everything this user may not do.
 
-        Rights to write show only at the first write: there is no harmless way to try them.
+        Rights to write are tried with empty records: every documented version demands fields of a new record and
+        an id of a changed one, so nothing is made and nothing changed.
         """
-        if me.is_admin:
-            return
-        missing = [THINGS[path] for path in NEEDED if not self._may_list(path)]
+        needed = [
+            *(_list_one(path, DEMANDED_FILTERS.get(path, {})) for path in LISTED),
+            *(Call("POST", path, "create", THINGS[path], body={}) for path in CREATED),
+            *(Call("PUT", path, "change", THINGS[path], body={}) for path in CHANGED),
+        ]
+        missing = [call.right for call in needed if not self._may(call)]
         if missing:
-            rights = ", ".join(f"list {things}" for things in missing)
+            rights = ", ".join(missing)
             sentence = (
                 f"One right is missing: {rights}. Everything else is in order. Give it"
                 if len(missing) == 1
@@ -68,7 +74,8 @@ class Probing(Reading):
             (INVOICES, "CoworkerInvoice_PurchaseOrder"),
             (MEMBERS, "Coworker_ReferenceNumber"),
         ):
-            if self._rows(path, {filter_name: IMPOSSIBLE}):
+            call = _list_one(path, {filter_name: IMPOSSIBLE})
+            if answers.shaped(call, ListAnswer, self.ask(call)).records:
                 raise Refused(
                     f"This Nexudus does not search {THINGS[path]} by reference, so nothing can be sent to it safely.",
                     code="look_up",
@@ -89,21 +96,27 @@ class Probing(Reading):
                 return probe
         return DocumentProbe(True, "This Nexudus takes invoices as documents.")
 
-    def _may_list(self, path: str) -> bool:
-        params = {"page": 1, "size": 1, **DEMANDED_FILTERS.get(path, {})}
+    def _may(self, call: Call) -> bool:
+        """Whether the user has the right that `call` needs; any answer but "you may not" will do."""
         try:
-            self.ask(Call("GET", path, "list", THINGS[path], params))
+            answer = self.send(call)
         except SignInNeeded as error:
             if error.code != "missing_right":
                 raise
             return False
-        except Refused:
-            return True  # whoever may not ask is not told what is wrong with the question
-        return True
+        except Capped as error:
+            if error.details.get("code") != "daily_members":
+                raise
+            return True  # the right is there, only today's share is used up
+        if answers.is_throttled(answer):
+            raise answers.capped(answer)
+        if call.verb == "create" and 200 <= answer.status < 300:
+            raise Refused(_said_yes(call, answer), code="made_something")
+        return answer.status != 403
 
-    def _rows(self, path: str, filters: dict[str, str]) -> int:
-        call = Call("GET", path, "list", THINGS[path], {"page": 1, "size": 1, **filters})
-        return len(answers.shaped(call, ListAnswer, self.ask(call)).records)
+
+def _list_one(path: str, filters: Mapping[str, str | int]) -> Call:
+    return Call("GET", path, "list", THINGS[path], {"page": 1, "size": 1, **filters})
 
 
 def _judge(call: Call, answer: Answer) -> DocumentProbe:
@@ -138,6 +151,6 @@ def _said_yes(call: Call, answer: Answer) -> str:
         value = None
     made = f" with id {value['Id']}" if isinstance(value, dict) and isinstance(value.get("Id"), int) else ""
     return (
-        f"Nexudus took an empty record as one of its {call.things}{made}. Look for it there and delete it. "
-        "Invoices are written as product sales."
+        f"Nexudus said yes to an empty record among its {call.things}{made}. Look for it there and delete it; "
+        "this way of writing is not used."
     )

@@ -100,10 +100,13 @@ class Reading(Wire):
     def zone_id(self, iana: str) -> int:
         """Id of a time zone by its IANA name; Nexudus may know it by Windows' name only."""
         windows = get_global("windows_zone_mapping")
-        found = self._all(ZONES, TimeZone)
-        return self._one_of(
-            (one.id for one in found if iana in (one.iana, one.name, windows.get(one.name))), f"time zone “{iana}”"
+        found = (
+            one
+            for filters in ({"SimpleTimeZone_Name": iana}, {})
+            for one in self._all(ZONES, TimeZone, **filters)
+            if iana in (one.iana, one.name, windows.get(one.name))
         )
+        return self._one_of((one.id for one in found), f"time zone “{iana}”")
 
     def members_page(self, page: int, size: int = PAGE_SIZE, updated_since: datetime | None = None) -> Page[Member]:
         """One page of all members, archived and inactive ones too, from page 1 on."""

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from app.errors import Capped, NotSent, Refused, SignInNeeded
-from plugins.nexudus.payloads import Me
 from tests.plugins.nexudus.scripted import ME, Said, Wired, done, refused, rows
 
 MISSING_FIELDS = refused("CoworkerId: is a required field", "Coworker")
@@ -67,30 +66,56 @@ def test_b21_a_look_up_that_finds_the_impossible_is_refused() -> None:
     assert "invoices" in caught.value.sentence
 
 
-def test_an_administrator_is_not_asked_for_rights() -> None:
-    wired = Wired()
-    wired.remote.check_rights(Me(id=5, is_admin=True))
-    assert wired.heard == []
+PATHS = ["businesses", "countries", "simpletimezones", "taxrates", "products", "coworkers"]
+PATHS += ["coworkerproducts", "coworkerinvoices", "coworkerinvoicelines"]
+ASKED = [*(f"GET {path}" for path in PATHS), "POST coworkers", "POST coworkerproducts"]
+ASKED += ["PUT coworkerproducts", "PUT coworkerinvoices"]
+
+
+def with_answers(**answers: Said) -> Wired:
+    """Everything is allowed but what is said; `GET_products` stands for the list of products."""
+    usual = {"GET": rows(), "POST": MISSING_FIELDS, "PUT": Said("Not found", 404)}
+    return Wired(*[answers.get(one.replace(" ", "_"), usual[one.split()[0]]) for one in ASKED])
+
+
+def test_rights_are_tried_by_lists_and_by_empty_records() -> None:
+    wired = with_answers()
+    wired.remote.check_rights()
+    assert [f"{one.method} {one.path.rsplit('/', 1)[1]}" for one in wired.heard] == ASKED
+    assert {one.content for one in wired.heard if one.method != "GET"} == {"{}"}
+
+
+def test_b10_one_missing_right_is_named_and_everything_else_in_order() -> None:
+    with pytest.raises(SignInNeeded) as caught:
+        with_answers(PUT_coworkerinvoices=Said("Forbidden", 403)).remote.check_rights()
+    assert caught.value.code == "missing_right"
+    assert caught.value.sentence.startswith("One right is missing: change invoices. Everything else is in order.")
 
 
 def test_missing_rights_are_named_all_at_once() -> None:
-    answers = {"coworkers": Said("", 403), "products": Said("", 403)}
-    paths = ["businesses", "countries", "simpletimezones", "taxrates", "products", "coworkers"]
-    paths += ["coworkerproducts", "coworkerinvoices", "coworkerinvoicelines"]
-    wired = Wired(*[answers.get(path, rows()) for path in paths])
+    denied = Said("", 403)
     with pytest.raises(SignInNeeded) as caught:
-        wired.remote.check_rights(Me(id=5))
-    assert [one.path.rsplit("/", 1)[1] for one in wired.heard] == paths
-    assert caught.value.code == "missing_right"
-    assert caught.value.sentence.startswith("2 rights are missing: list products, list members.")
+        with_answers(GET_products=denied, GET_coworkers=denied, POST_coworkers=denied).remote.check_rights()
+    assert caught.value.details["right"] == "list products, list members, create members"
 
 
 def test_a_list_that_refuses_the_question_is_no_missing_right() -> None:
-    wired = Wired(*[Said("Missing required filter: Business", 400)] * 9)
-    wired.remote.check_rights(Me(id=5))
+    with_answers(GET_coworkerproducts=Said("Missing required filter: Business", 400)).remote.check_rights()
+
+
+def test_b23_a_day_whose_new_members_are_used_up_is_no_missing_right() -> None:
+    wired = with_answers()
+    wired.script.answers[9:10] = [Said("Access Denied", 401), ME]
+    wired.remote.check_rights()
+
+
+def test_a_yes_to_an_empty_member_says_what_may_have_been_made() -> None:
+    with pytest.raises(Refused) as caught:
+        with_answers(POST_coworkers=done(4711)).remote.check_rights()
+    assert "members with id 4711" in caught.value.sentence
 
 
 def test_a_dead_token_is_no_missing_right() -> None:
     with pytest.raises(SignInNeeded) as caught:
-        Wired(*[Said("", 401)] * 4).remote.check_rights(Me(id=5))
+        Wired(*[Said("", 401)] * 4).remote.check_rights()
     assert caught.value.code == "sign_in"

@@ -84,8 +84,14 @@ def test_a_currency_is_found_by_its_code() -> None:
     "zone", [{"NameIana": "Europe/London"}, {"Name": "Europe/London"}, {"Name": "GMT Standard Time"}]
 )
 def test_a_time_zone_is_found_under_either_of_its_names(zone: dict[str, str]) -> None:
-    wired = Wired(rows({"Id": 1, "Name": "Romance Standard Time"}, {"Id": 2023, **zone}))
+    wired = Wired(rows(), rows({"Id": 1, "Name": "Romance Standard Time"}, {"Id": 2023, **zone}))
     assert wired.remote.zone_id("Europe/London") == 2023
+
+
+def test_a_time_zone_found_by_its_name_costs_one_call() -> None:
+    wired = Wired(rows({"Id": 2023, "Name": "Europe/London"}))
+    assert wired.remote.zone_id("Europe/London") == 2023
+    assert wired.heard[0].params["SimpleTimeZone_Name"] == "Europe/London"
 
 
 def test_members_are_compared_by_email_without_case_and_blanks() -> None:
