@@ -1,6 +1,7 @@
 """Customers: finding them, adding and changing them, and whether they are active. Changes rows, never commits."""
 
 from dataclasses import dataclass, fields
+from datetime import datetime
 
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
@@ -128,6 +129,17 @@ def add(account: Account, details: Details, *, pick_number: bool = False) -> Cus
     return customer
 
 
+def take_over(account: Account, details: Details, status: CustomerStatus, signed_up_at: datetime) -> Customer:
+    """A customer as another system knew it, in the status it had there; an active one counts as activated now."""
+    customer = add(account, details)
+    customer.signed_up_at = signed_up_at
+    if status == CustomerStatus.ACTIVE:
+        activate(customer)
+    else:
+        customer.status = status
+    return customer
+
+
 def edit(account: Account, customer: Customer, details: Details) -> bool:
     """Take over what changed and answer whether anything did; changed contact data is announced."""
     _refuse_problems(details)
@@ -185,9 +197,15 @@ def set_billed_by_for_all(account: Account, plugin: str, chosen: sa.Select[int])
 def next_mailbox_number(location_id: int) -> str:
     """One more than the highest number at a location; the location stays locked until the unit is committed."""
     db.session.execute(sa.select(Location.id).where(Location.id == location_id).with_for_update())
-    taken = db.session.scalars(sa.select(Customer.mailbox_number).where(Customer.location_id == location_id))
-    numbers = [int(number) for number in taken if number and number.isdecimal() and len(number) < 10]
-    return str(max(numbers, default=FIRST_MAILBOX_NUMBER - 1) + 1)
+    number = Customer.mailbox_number
+    highest = db.session.scalar(
+        sa.select(sa.func.max(sa.cast(number, sa.Integer))).where(
+            Customer.location_id == location_id,
+            sa.func.ltrim(number, "0123456789") == "",  # digits only; a hand-written "A-7" does not count
+            sa.func.length(number).between(1, 9),
+        )
+    )
+    return str((highest or FIRST_MAILBOX_NUMBER - 1) + 1)
 
 
 def _one(account: Account, customer_id: int) -> sa.Select[Customer]:
@@ -222,14 +240,13 @@ def _refuse_taken(customer: Customer) -> None:
     others = sa.select(Customer).where(Customer.account_id == customer.account_id)
     if customer.id is not None:
         others = others.where(Customer.id != customer.id)
+    clash = Customer.email_key == customer.email_key
+    if customer.mailbox_number is not None:
+        clash |= (Customer.location_id == customer.location_id) & (Customer.mailbox_number == customer.mailbox_number)
     with db.session.no_autoflush:
-        same_email = db.session.scalar(others.where(Customer.email_key == customer.email_key))
-        same_number = customer.mailbox_number is not None and db.session.scalar(
-            others.where(
-                Customer.location_id == customer.location_id,
-                Customer.mailbox_number == customer.mailbox_number,
-            )
-        )
+        taken = db.session.scalars(others.where(clash)).all()
+    same_email = next((one for one in taken if one.email_key == customer.email_key), None)
+    same_number = next((one for one in taken if one is not same_email), None)
     if same_email:
         raise InvalidInput(f"{same_email.full_name} has this email already.", "email")
     if same_number:

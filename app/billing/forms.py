@@ -121,5 +121,9 @@ class VoidForm(OfficeForm):
 
 
 class PaidForm(OfficeForm):
-    how = RadioField("How", choices=[one.value for one in PaidBy], default=PaidBy.TRANSFER.value)
+    how = RadioField(
+        "How",
+        choices=[one.value for one in PaidBy],  # type: ignore[misc]  # the stubs know no plain words yet
+        default=PaidBy.TRANSFER.value,
+    )
     note = StringField("Note", [Optional()], description="A reference, or who took the money.")
