@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flask import Flask
 
-from plugins.nexudus.sandbox import auth, commands, pipeline, printing, rest, seed
+from plugins.nexudus.sandbox import auth, commands, control, pages, pipeline, printing, rest, seed
 from plugins.nexudus.sandbox.faults import Faults
 from plugins.nexudus.sandbox.limits import Limits
 from plugins.nexudus.sandbox.space import EXTENSION, Space
@@ -29,6 +29,6 @@ def create_sandbox(
     with app.app_context():
         if here.get("seeded", "seeded") is None:
             seed.fill(here, demo=demo)
-    for module in (auth, commands, rest, printing):
+    for module in (auth, commands, rest, printing, control, pages):
         app.register_blueprint(module.pages)
     return app

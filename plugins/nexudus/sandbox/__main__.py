@@ -30,7 +30,8 @@ def main() -> int:
     try:
         listening = socket.create_server((options.host, options.port))
     except OSError as error:
-        print(f"The Nexudus sandbox cannot listen on {options.host}:{options.port}: {error.strerror}.", file=sys.stderr)
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        print(f"The Nexudus sandbox cannot listen on {options.host}:{options.port}: {reason}.", file=sys.stderr)
         return 1
     app = create_sandbox(
         options.data_dir / "nexudus-sandbox.db",

@@ -1,9 +1,10 @@
 """What happens around every API call: counting, faults, limits, signing in, and keeping or undoing what it wrote."""
 
+import socket
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -54,7 +55,7 @@ class SandboxApp(Flask):
             response = self.make_response(super().dispatch_request())
             if request.path != TOKEN and not _worked(response):
                 raise Refusal(response)  # undoes whatever was written
-        webhooks.deliver(here, g.pop("changes", []))
+        webhooks.deliver_remembered(here)
         if here.faults.concerns(request.path) and here.faults.strikes("lost_answer"):
             request.environ[LOST] = "answer"
         return response
@@ -83,7 +84,7 @@ class _Wire:
         body = self._inner(environ, hold)
         if LOST in environ:
             if "werkzeug.socket" in environ:
-                environ["werkzeug.socket"].close()
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             raise ConnectionLost(done=environ[LOST] == "answer")
         start_response(*held[-1])
         return body

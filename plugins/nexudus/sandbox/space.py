@@ -2,7 +2,7 @@
 
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, cast
@@ -23,7 +23,7 @@ OWNER = "sandbox@nexudus.example"  # who changed what nobody who signed in has c
 
 @dataclass
 class Space:
-    """The whole sandbox. `changed` collects (action, record) for webhooks, sent after the answer is decided."""
+    """The whole sandbox."""
 
     store: Store
     profile: str
@@ -31,7 +31,6 @@ class Space:
     limits: Limits
     calls: Calls = field(default_factory=Calls)
     stopping: threading.Event = field(default_factory=threading.Event)
-    deliver: Callable[[list[tuple[int, Record]]], None] = field(default=lambda _: None)
 
     def get(self, kind: str, key: Any) -> Record | None:
         """A record by id, or None, also for the id None."""

@@ -42,6 +42,11 @@ def deliver(here: Space, changes: list[tuple[int, Record]]) -> None:
         threading.Thread(target=_send_all, args=(here, hooks), daemon=True).start()
 
 
+def deliver_remembered(here: Space) -> None:
+    """Tell about every change that this request noted; to be called once it stands."""
+    deliver(here, g.pop("changes", []))
+
+
 def _send_all(here: Space, hooks: list[tuple[Record, Record]]) -> None:
     for hook, record in hooks:
         error = _send(hook["URL"], dumped([record]).encode())
