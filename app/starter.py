@@ -142,8 +142,10 @@ def _watch(
     sandbox_port: int | None,
 ) -> int:
     """Say where to look once the web server answers, and wait until something ends."""
-    announced = False
+    announced, terminal = False, sys.stdout.isatty()
     while processes.poll() is None:
+        if terminal and not sys.stdout.isatty():  # its window was closed, and only `make` got the signal
+            return 0
         if redis and redis.keeper.poll() is not None:
             print("redis ended, so everything else is ended too.", file=sys.stderr)
             return 1
