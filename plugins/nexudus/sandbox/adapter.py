@@ -47,9 +47,7 @@ class SandboxAdapter(BaseAdapter):
             body, status, headers = run_wsgi_app(self.app.wsgi_app, _environ(request), buffered=True)
         except ConnectionLost as lost:
             closed = http.client.RemoteDisconnected("Remote end closed connection without response")
-            raise requests.ConnectionError(
-                ProtocolError("Connection aborted.", closed), request=request
-            ) from lost
+            raise requests.ConnectionError(ProtocolError("Connection aborted.", closed), request=request) from lost
         patience = timeout[1] if isinstance(timeout, tuple) else timeout
         if patience is not None and self.space.faults.switches.slow_s >= patience:
             raise requests.ReadTimeout(f"Read timed out. (read timeout={patience})", request=request)

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 from babel.numbers import get_currency_precision
 
@@ -22,10 +21,6 @@ DUE_DAYS_SETTING = "tariffDefaultDueDate"
 STARTS = {INVOICE_COUNTER: "INV", DRAFT_COUNTER: "DRAFT", CREDIT_NOTE_COUNTER: "CN"}
 
 BILL_TO = ("BillToName", "BillToAddress", "BillToCity", "BillToPostCode")
-
-
-class NotPossible(Exception):
-    """What was asked for cannot be done; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +79,7 @@ def pending(here: Space, business_id: int, coworker_id: int) -> list[Item]:
     ]
 
 
-def raise_invoice(
-    here: Space, business_id: int, coworker_id: int, items: list[Item], *, draft: bool = False
-) -> Record:
+def raise_invoice(here: Space, business_id: int, coworker_id: int, items: list[Item], *, draft: bool = False) -> Record:
     """One invoice of these items; the sales and charges they came from are invoiced from now on."""
     customer, business = here.need("Coworker", coworker_id), here.need("Business", business_id)
     number = next_number(here, business_id, DRAFT_COUNTER if draft else INVOICE_COUNTER)
@@ -107,8 +100,8 @@ def raise_invoice(
         _add_line(here, invoice, item)
     invoice = total_up(here, invoice["Id"])
     if not draft:
-        invoice = _issued(here, invoice)
-    _announce(invoice, webhooks.INVOICE_CREATED)
+        invoice = mail_out(here, invoice)
+    webhooks.remember(webhooks.INVOICE_CREATED, invoice)
     return invoice
 
 
@@ -168,10 +161,10 @@ def _add_line(here: Space, invoice: Record, item: Item) -> None:
 
 
 def _mark_invoiced(here: Space, kind: str, item: Record, invoice: Record, moment: str) -> None:
-    here.save(kind, item | {"Invoiced": True, "InvoicedOn": moment} | _link(kind, invoice))
+    here.save(kind, item | {"Invoiced": True, "InvoicedOn": moment} | link(kind, invoice))
 
 
-def _link(kind: str, invoice: Record | None) -> Record:
+def link(kind: str, invoice: Record | None) -> Record:
     """How a sale points to its invoice; charges have no such fields."""
     if kind != "CoworkerProduct":
         return {}
@@ -209,16 +202,7 @@ def total_up(here: Space, invoice_id: int) -> Record:
     )
 
 
-def issue(here: Space, invoice: Record) -> Record:
-    """A draft becomes an invoice; a number of the drafts' sequence is replaced by one of the invoices'."""
-    if invoice["InvoiceNumber"].startswith(f"{STARTS[DRAFT_COUNTER]}-"):
-        number = next_number(here, invoice["BusinessId"], INVOICE_COUNTER)
-        same = invoice["PaymentReference"] == invoice["InvoiceNumber"]
-        invoice |= {"InvoiceNumber": number} | ({"PaymentReference": number} if same else {})
-    return refresh_links(here, _issued(here, here.save("CoworkerInvoice", invoice | {"Draft": False})))
-
-
-def _issued(here: Space, invoice: Record) -> Record:
+def mail_out(here: Space, invoice: Record) -> Record:
     """Mail the customer about it, unless that is switched off: here that is a line in the invoice's history."""
     customer = here.need("Coworker", invoice["CoworkerId"])
     if not customer["NotifyOnNewInvoice"]:
@@ -228,138 +212,12 @@ def _issued(here: Space, invoice: Record) -> Record:
     return here.save("CoworkerInvoice", invoice | {"Sent": True, "SentOn": clock.written(clock.now())})
 
 
-def refresh_links(here: Space, invoice: Record) -> Record:
-    """Let the sales of an invoice show its present number and whether it is paid."""
-    for sale in here.where("CoworkerProduct", CoworkerInvoiceId=invoice["Id"]):
-        here.save("CoworkerProduct", sale | _link("CoworkerProduct", invoice))
-    return invoice
-
-
 def note(here: Space, invoice: Record, name: str, text: str) -> None:
     values = {"CoworkerInvoiceId": invoice["Id"], "Name": name, "Description": text}
     here.create("CoworkerInvoiceHistory", values)
-
-
-def pay(here: Space, invoice: Record, gateway: int = 11, method: str | None = None) -> Record:
-    """Record a payment of all that is due; `gateway` 11 is "Manual"."""
-    if invoice["Draft"] or invoice["Void"] or invoice["Paid"]:
-        raise NotPossible("Only an issued, unpaid invoice can be paid.")
-    here.create(
-        "CoworkerLedgerEntry",
-        {
-            "BusinessId": invoice["BusinessId"],
-            "CoworkerId": invoice["CoworkerId"],
-            "CoworkerInvoiceId": invoice["Id"],
-            "Description": f"Payment of {invoice['InvoiceNumber']}",
-            "Code": method or "Manual",
-            "Credit": invoice["TotalAmount"],
-            "PaymentGatewayName": gateway,
-            "TransactionDate": clock.written(clock.now()),
-        },
-    )
-    return mark_paid(here, invoice)
-
-
-def mark_paid(here: Space, invoice: Record) -> Record:
-    paid = here.save(
-        "CoworkerInvoice",
-        invoice
-        | {
-            "Paid": True,
-            "PaidOn": invoice["PaidOn"] or clock.written(clock.now()),
-            "PaidAmount": invoice["TotalAmount"],
-            "DueAmount": Decimal(0),
-        },
-    )
-    _announce(paid, webhooks.INVOICE_PAID)
-    return refresh_links(here, paid)
-
-
-def void(here: Space, invoice: Record) -> Record:
-    if invoice["Paid"] or invoice["Void"]:
-        raise NotPossible("Only an unpaid invoice can be voided.")
-    voided = here.save("CoworkerInvoice", invoice | {"Void": True, "DueAmount": Decimal(0)})
-    _announce(voided, webhooks.INVOICE_UPDATED)
-    return voided
-
-
-def delete(here: Space, invoice: Record) -> None:
-    """Remove an invoice and its lines; its sales and charges are pending again."""
-    lines = lines_of(here, invoice["Id"])
-    for line in lines:
-        for kind in ("CoworkerProduct", "Charge"):
-            unique_id = line[f"Coworker{kind.removeprefix('Coworker')}UniqueId"]
-            for item in here.where(kind, UniqueId=unique_id) if unique_id else []:
-                here.save(kind, item | {"Invoiced": False, "InvoicedOn": None} | _link(kind, None))
-        here.store.drop("CoworkerInvoiceLine", line["Id"])
-    here.store.drop("CoworkerInvoice", invoice["Id"])
-    _announce(invoice, webhooks.INVOICE_DELETED)
-
-
-def cancel(here: Space, invoice: Record) -> Record:
-    """Take an issued invoice back by a credit note of the same lines, negative; answers the credit note."""
-    if invoice["Draft"] or invoice["Void"] or invoice["CreditNote"] or invoice["CreditedAmount"]:
-        raise NotPossible("Only an issued invoice that was not cancelled can be cancelled.")
-    copied = {name: value for name, value in invoice.items() if name.startswith("BillTo")}
-    number = next_number(here, invoice["BusinessId"], CREDIT_NOTE_COUNTER)
-    credit = here.create(
-        "CoworkerInvoice",
-        copied
-        | {name: invoice[name] for name in ("CoworkerId", "BusinessId", "CurrencyId", "PurchaseOrder")}
-        | {
-            "InvoiceNumber": number,
-            "PaymentReference": number,
-            "CreditNote": True,
-            "OriginalInvoiceGuid": invoice["UniqueId"],
-            "DueDate": clock.written(clock.now()),
-        },
-    )
-    for line in lines_of(here, invoice["Id"]):
-        negative = {name: -line[name] for name in ("SubTotal", "TaxAmount")}
-        here.create(
-            "CoworkerInvoiceLine",
-            {**line, **negative, "CoworkerInvoiceId": credit["Id"], "CoworkerProductUniqueId": None}
-            | {"CoworkerChargeUniqueId": None, "CancelledCoworkerInvoiceLineUniqueId": line["UniqueId"]},
-        )
-    here.save(
-        "CoworkerInvoice", invoice | {"CreditedAmount": invoice["TotalAmount"], "DueAmount": Decimal(0)}
-    )
-    credit = total_up(here, credit["Id"])
-    _announce(credit, webhooks.CREDIT_NOTE)
-    return credit
-
-
-def refund(here: Space, invoice: Record) -> Record:
-    if not invoice["Paid"] or invoice["Refunded"]:
-        raise NotPossible("Only a paid invoice can be refunded.")
-    changes = {
-        "Refunded": True,
-        "RefundedOn": clock.written(clock.now()),
-        "RefundedAmount": invoice["TotalAmount"],
-    }
-    refunded = here.save("CoworkerInvoice", invoice | changes)
-    _announce(refunded, webhooks.INVOICE_REFUNDED)
-    return refunded
 
 
 def renew(here: Space, business_id: int, coworker_id: int) -> Record:
     """What Nexudus does by itself when a contract renews: bill it, and everything pending with it."""
     foreign = Item("Hot desk, one month (renewed by itself)", 1, Decimal(120), None, None)
     return raise_invoice(here, business_id, coworker_id, [foreign, *pending(here, business_id, coworker_id)])
-
-
-def state(invoice: Record) -> str:
-    """One word for where an invoice stands; Nexudus itself has only the flags."""
-    words: tuple[tuple[Any, str], ...] = (
-        (invoice["Void"], "void"),
-        (invoice["Refunded"], "refunded"),
-        (invoice["CreditNote"], "credit note"),
-        (invoice["CreditedAmount"], "cancelled"),
-        (invoice["Paid"], "paid"),
-        (invoice["Draft"], "draft"),
-    )
-    return next((word for is_so, word in words if is_so), "issued")
-
-
-def _announce(invoice: Record, action: int) -> None:
-    webhooks.remember(action, invoice)

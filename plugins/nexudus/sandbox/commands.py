@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Blueprint, Response, url_for
 
-from plugins.nexudus.sandbox import billing, printing, rules, webhooks
+from plugins.nexudus.sandbox import billing, printing, rules, settling, webhooks
 from plugins.nexudus.sandbox.auth import demand
 from plugins.nexudus.sandbox.replies import Refusal, mutation, not_found, refused
 from plugins.nexudus.sandbox.schema import Entity
@@ -33,7 +33,7 @@ def run(here: Space, entity: Entity, body: Record) -> Response:
     parameters = {one["Name"]: one.get("Value") for one in body.get("Parameters") or [] if one.get("Name")}
     try:
         return command(here, [one for one in records if one is not None], parameters)
-    except billing.NotPossible as error:
+    except settling.NotPossible as error:
         raise Refusal(refused(str(error), status=200)) from None
 
 
@@ -55,12 +55,12 @@ def _invoice_sales(here: Space, sales: list[Record], _: Parameters) -> Response:
     """Invoice exactly these sales of one customer, as one invoice."""
     first = sales[0]
     if any((one["CoworkerId"], one["BusinessId"]) != (first["CoworkerId"], first["BusinessId"]) for one in sales):
-        raise billing.NotPossible("The sales belong to different customers or locations.")
+        raise settling.NotPossible("The sales belong to different customers or locations.")
     if here.faults.strikes("renewal"):
         billing.renew(here, first["BusinessId"], first["CoworkerId"])
         sales = [here.need("CoworkerProduct", one["Id"]) for one in sales]
     if any(one["Invoiced"] for one in sales):
-        raise billing.NotPossible("Already invoiced.")
+        raise settling.NotPossible("Already invoiced.")
     apart = here.faults.switches.one_invoice_per_sale
     for group in [[one] for one in sales] if apart else [sales]:
         items = [billing.sale_item(here, one) for one in group]
@@ -71,32 +71,32 @@ def _invoice_sales(here: Space, sales: list[Record], _: Parameters) -> Response:
 def _pay(here: Space, invoices: list[Record], parameters: Parameters) -> Response:
     gateway = parameters.get("Payment Method")
     for invoice in invoices:
-        billing.pay(here, invoice, gateway if isinstance(gateway, int) else 11)
+        settling.pay(here, invoice, gateway if isinstance(gateway, int) else 11)
     return mutation(None, "Payment recorded")
 
 
 def _void(here: Space, invoices: list[Record], _: Parameters) -> Response:
     for invoice in invoices:
-        billing.void(here, invoice)
+        settling.void(here, invoice)
     return mutation(None, "Invoice voided")
 
 
 def _delete(here: Space, invoices: list[Record], _: Parameters) -> Response:
     for invoice in invoices:
-        billing.delete(here, invoice)
+        settling.delete(here, invoice)
     return mutation(None, "Invoice deleted")
 
 
 def _cancel(here: Space, invoices: list[Record], parameters: Parameters) -> Response:
     if str(parameters.get("Preview", "")).lower() == "true":
         return mutation([], "Preview")
-    return mutation([{"Id": billing.cancel(here, one)["Id"]} for one in invoices], "Credit note created")
+    return mutation([{"Id": settling.cancel(here, one)["Id"]} for one in invoices], "Credit note created")
 
 
 def _refund(here: Space, invoices: list[Record], parameters: Parameters) -> Response:
     if str(parameters.get("Preview", "")).lower() != "true":
         for invoice in invoices:
-            billing.refund(here, invoice)
+            settling.refund(here, invoice)
     return mutation(None, "Invoice refunded")
 
 
@@ -117,7 +117,7 @@ def _bill_run(here: Space, customers: list[Record], _: Parameters) -> Response:
 def _delete_customer(here: Space, customers: list[Record], _: Parameters) -> Response:
     for customer in customers:
         if rules.has_bills(here, customer["Id"]):
-            raise billing.NotPossible("An error has occurred.")
+            raise settling.NotPossible("An error has occurred.")
         here.store.drop("Coworker", customer["Id"])
         webhooks.remember(webhooks.COWORKER_DELETED, customer)
     return mutation(None, "Coworker deleted")
@@ -136,7 +136,7 @@ def _cancel_contract(here: Space, contracts: list[Record], _: Parameters) -> Res
 
 def _delete_contract(here: Space, contracts: list[Record], _: Parameters) -> Response:
     if any(not one["Cancelled"] for one in contracts):
-        raise billing.NotPossible("Cancel the contract first.")
+        raise settling.NotPossible("Cancel the contract first.")
     for contract in contracts:
         here.store.drop("CoworkerContract", contract["Id"])
     return mutation(None)

@@ -125,7 +125,7 @@ def _sent() -> dict[str, Any]:
         return dict(sent) if isinstance(sent, dict) else {}
     sent = request.form.to_dict()
     boxes = sent.pop("boxes", "")
-    return {name: False for name in boxes.split()} | sent
+    return dict.fromkeys(boxes.split(), False) | sent
 
 
 def _done(said: str) -> AnyResponse:

@@ -7,8 +7,10 @@ from typing import Any
 
 @dataclass
 class Switches:
-    """All of them off. `..._next` count down to 0; `..._every` n means every n-th; `only` limits both to paths
-    that contain it (the token endpoint is spared unless `only` names it)."""
+    """All of them off. `..._next` count down to 0, `..._every` n means every n-th.
+
+    `only` limits both to paths that contain it; the token endpoint is spared unless `only` names it.
+    """
 
     only: str = ""
     lost_answer_every: int = 0  # the write is carried out, its answer never arrives

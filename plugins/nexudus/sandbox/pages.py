@@ -10,7 +10,7 @@ from babel.numbers import format_currency, format_decimal
 from flask import Blueprint, Response, abort, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as AnyResponse
 
-from plugins.nexudus.sandbox import billing, clock, control, webhooks
+from plugins.nexudus.sandbox import billing, clock, control, settling, webhooks
 from plugins.nexudus.sandbox.inventions import INVENTIONS
 from plugins.nexudus.sandbox.schema import ENTITIES
 from plugins.nexudus.sandbox.seed import EMAIL, PASSWORD
@@ -19,6 +19,7 @@ from plugins.nexudus.sandbox.store import Record, dumped
 from plugins.nexudus.sandbox.switchboard import GROUPS
 
 PAGE_SIZE = 50
+NOTHING = "\N{EN DASH}"
 LANGUAGE = "en_GB"
 
 SAID = {
@@ -60,7 +61,8 @@ def refuse_other_sites() -> Response | None:
 def add_policy(response: Response) -> Response:
     """Nothing from elsewhere, no script at all: names and texts on these pages were typed by strangers."""
     response.headers["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; "
+        "frame-ancestors 'none'; base-uri 'none'"
     )
     response.headers["X-Content-Type-Options"] = "nosniff"
     return response
@@ -78,12 +80,12 @@ def figure(amount: Decimal | None) -> str:
 
 @pages.app_template_filter("day")
 def day(written: str | None) -> str:
-    return format_date(clock.read(written), "d MMM y", locale=LANGUAGE) if written else "–"
+    return format_date(clock.read(written), "d MMM y", locale=LANGUAGE) if written else NOTHING
 
 
 @pages.app_template_filter("moment")
 def moment(written: str | None) -> str:
-    return format_datetime(clock.read(written), "d MMM y, HH:mm 'UTC'", locale=LANGUAGE) if written else "–"
+    return format_datetime(clock.read(written), "d MMM y, HH:mm 'UTC'", locale=LANGUAGE) if written else NOTHING
 
 
 @pages.app_context_processor
@@ -153,10 +155,10 @@ def show_invoice(invoice_id: int) -> str:
 
 
 DEEDS: dict[str, Callable[[Space, Record], object]] = {
-    "issue": billing.issue,
-    "pay": billing.pay,
-    "cancel": billing.cancel,
-    "delete": billing.delete,
+    "issue": settling.issue,
+    "pay": settling.pay,
+    "cancel": settling.cancel,
+    "delete": settling.delete,
 }
 DONE = {"issue": "issued", "pay": "paid", "cancel": "cancelled", "delete": "deleted"}
 
@@ -171,7 +173,7 @@ def change_invoice(invoice_id: int, deed: str) -> AnyResponse:
     try:
         with here.store.change():
             DEEDS[deed](here, invoice)
-    except billing.NotPossible:
+    except settling.NotPossible:
         abort(409)
     webhooks.deliver_remembered(here)
     if deed == "delete":
@@ -203,7 +205,7 @@ def shown(here: Space, kind: str, record: Record) -> Record:
 
 
 def _with_state(here: Space, invoice: Record) -> Record:
-    return shown(here, "CoworkerInvoice", invoice) | {"state": billing.state(invoice)}
+    return shown(here, "CoworkerInvoice", invoice) | {"state": settling.state(invoice)}
 
 
 def _slice(rows: list[Record]) -> Slice:

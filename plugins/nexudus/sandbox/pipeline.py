@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 WRITES = {"POST", "PUT", "DELETE"}
-TOKEN = "/api/token"  # noqa: S105  # an address
+TOKEN = "/api/token"
 LOST = "nexudus_sandbox.lost"  # in the WSGI environment: this request gets no answer
 IN_PROCESS = "nexudus_sandbox.in_process"  # ... and this one comes from a test, which does not want to wait
 
@@ -136,7 +136,7 @@ def _throttled(status: int, wait: float, *, with_header: bool = True) -> Respons
 def _http_error(error: HTTPException) -> Response | AnyResponse:
     """Refusals of the framework, in the words of the API where it is the API that is asked."""
     if not request.path.startswith("/api/"):
-        return error.get_response()  # type: ignore[return-value]
+        return error.get_response()
     if error.code == 404:
         return json_reply("Not found", 404)
     return json_reply({"Message": error.name}, error.code or 500)

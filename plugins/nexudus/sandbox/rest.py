@@ -186,7 +186,7 @@ def _problem(entity: Entity, field: Field, given: Any, values: Record) -> str:
     try:
         value = field.converted(given)
     except ValueError as error:
-        return str(error) if field.type != "datetime" else "is not a date"
+        return str(error)
     if entity.demands(field) and isinstance(value, str) and not value.strip():
         return "may not be null or empty"
     if value is not None and field.points_to in rules.KNOWN and space().get(field.points_to, value) is None:
@@ -196,6 +196,4 @@ def _problem(entity: Entity, field: Field, given: Any, values: Record) -> str:
 
 
 def _written(record: Record, message: str) -> Response:
-    return mutation(
-        {"Id": record["Id"]}, message, updated_on=record["UpdatedOn"], updated_by=record["UpdatedBy"]
-    )
+    return mutation({"Id": record["Id"]}, message, updated_on=record["UpdatedOn"], updated_by=record["UpdatedBy"])

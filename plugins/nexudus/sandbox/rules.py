@@ -6,10 +6,10 @@ from pathlib import Path
 
 from flask import g
 
-from plugins.nexudus.sandbox import billing, clock, webhooks
+from plugins.nexudus.sandbox import billing, clock, settling, webhooks
 from plugins.nexudus.sandbox.replies import Refusal, complaint, refused, text_reply
 from plugins.nexudus.sandbox.schema import ENTITIES, Entity
-from plugins.nexudus.sandbox.space import Space
+from plugins.nexudus.sandbox.space import Space, rounded
 from plugins.nexudus.sandbox.store import Record
 
 KNOWN = frozenset(ENTITIES)  # references to these must lead somewhere; others (tariffs, teams) are not kept here
@@ -44,7 +44,7 @@ def before_create(here: Space, entity: Entity, values: Record) -> None:
         _open_invoice(here, values)
         values["Position"] = len(billing.lines_of(here, values["CoworkerInvoiceId"])) + 1
         if values["Quantity"]:
-            values["UnitPrice"] = billing.rounded(values["SubTotal"] / values["Quantity"])
+            values["UnitPrice"] = rounded(values["SubTotal"] / values["Quantity"])
 
 
 def _before_coworker(here: Space, values: Record) -> None:
@@ -111,7 +111,7 @@ def _settle(here: Space, entry: Record) -> None:
     """A credit of an invoice's whole total marks it as paid."""
     invoice = here.get("CoworkerInvoice", entry["CoworkerInvoiceId"])
     if invoice and not invoice["Paid"] and entry["Credit"] == invoice["TotalAmount"] and not entry["Debit"]:
-        billing.mark_paid(here, invoice)
+        settling.mark_paid(here, invoice)
 
 
 def before_update(here: Space, entity: Entity, before: Record, values: Record) -> None:
@@ -146,9 +146,9 @@ def after_update(here: Space, entity: Entity, before: Record, record: Record) ->
         billing.total_up(here, record["CoworkerInvoiceId"])
     elif entity.name == "CoworkerInvoice":
         if before["Draft"] and not record["Draft"]:
-            record = billing.issue(here, record)
+            record = settling.issue(here, record)
         else:
-            billing.refresh_links(here, record)
+            settling.refresh_links(here, record)
         webhooks.remember(webhooks.INVOICE_UPDATED, record)
 
 
@@ -162,5 +162,3 @@ def before_delete(here: Space, entity: Entity, record: Record) -> None:
 def has_bills(here: Space, coworker_id: int) -> bool:
     """Whether anything stands in the way of deleting a customer."""
     return any(here.where(kind, CoworkerId=coworker_id) for kind in ("CoworkerInvoice", "CoworkerProduct", "Charge"))
-
-

@@ -5,6 +5,7 @@ schema.json is a digest of the public documentation (https://developers.nexudus.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -49,21 +50,27 @@ class Field:
         """`value` in the type of this field; `ValueError` when it is of another."""
         if value is None:
             return self.blank()
-        if self.type == "bool":
-            if isinstance(value, bool):
-                return value
-            raise ValueError("is not a boolean")
-        if self.type in ("int", "enum"):
-            return _integer(value)
-        if self.type == "decimal":
-            return _decimal(value)
-        if self.type == "int[]":
-            if isinstance(value, list):
-                return [_integer(one) for one in value]
-            raise ValueError("is not a list")
-        if self.type == "datetime":
-            return clock.written(clock.read(_string(value)))
-        return _string(value) if self.type in ("string", "guid") else value
+        convert = _CONVERTERS.get(self.type)
+        return convert(value) if convert else value
+
+
+def _boolean(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("is not a boolean")  # noqa: TRY004  # one kind of error for every wrong value
+    return value
+
+
+def _integers(value: Any) -> list[int]:
+    if not isinstance(value, list):
+        raise ValueError("is not a list")  # noqa: TRY004  # as above
+    return [_integer(one) for one in value]
+
+
+def _moment(value: Any) -> str:
+    try:
+        return clock.written(clock.read(_string(value)))
+    except ValueError:
+        raise ValueError("is not a date") from None
 
 
 def _integer(value: Any) -> int:
@@ -75,7 +82,7 @@ def _integer(value: Any) -> int:
 
 def _decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, int | str | Decimal | float):
-        raise ValueError("is not a number")
+        raise ValueError("is not a number")  # noqa: TRY004  # as above
     try:
         number = Decimal(str(value))
     except InvalidOperation:
@@ -87,8 +94,20 @@ def _decimal(value: Any) -> Decimal:
 
 def _string(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("is not a text")  # noqa: TRY004  # one kind of error for every wrong value
+        raise ValueError("is not a text")  # noqa: TRY004  # as above
     return value
+
+
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
+    "bool": _boolean,
+    "int": _integer,
+    "enum": _integer,
+    "decimal": _decimal,
+    "int[]": _integers,
+    "datetime": _moment,
+    "string": _string,
+    "guid": _string,
+}
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,9 @@ def _catalogue(here: Space, business: Record) -> None:
     sales = here.create("FinancialAccount", mine | {"Name": "Sales", "Code": "71", "AccountType": 1})
     here.create("FinancialAccount", mine | {"Name": "Bank", "Code": "12", "AccountType": 2})
     here.create("BusinessSetting", mine | {"Name": "tariffDefaultDueDate", "Value": "3"})
-    for order, (name, price, rate) in enumerate((("Day pass", 18, 23), ("Meeting room, one hour", 15, 23), ("Tea", 2, 6))):
+    for order, (name, price, rate) in enumerate(
+        (("Day pass", 18, 23), ("Meeting room, one hour", 15, 23), ("Tea", 2, 6))
+    ):
         here.create(
             "Product",
             mine

@@ -94,12 +94,12 @@ def text_of(record: Record) -> str:
 
 def space() -> Space:
     """The account of the app that is answering."""
-    return cast(Space, current_app.extensions[EXTENSION])
+    return cast("Space", current_app.extensions[EXTENSION])
 
 
 def who() -> str:
     """Email of whoever is asking."""
-    user = g.get("user") if g else None
+    user = g.get("user")
     return str(user["Email"]) if user else OWNER
 
 

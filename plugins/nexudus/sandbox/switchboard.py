@@ -17,7 +17,9 @@ GROUPS: tuple[tuple[str, tuple[Shown, ...]], ...] = (
     (
         "Answers that never arrive",
         (
-            Shown("lost_answer_next", "Lose the next answers", "count", "The write is carried out, its answer is lost."),
+            Shown(
+                "lost_answer_next", "Lose the next answers", "count", "The write is carried out, its answer is lost."
+            ),
             Shown("lost_answer_every", "Lose every n-th answer", "count", "10: every tenth write. 0: none."),
             Shown("dropped_next", "Drop the next calls", "count", "The connection ends before anything is done."),
             Shown("dropped_every", "Drop every n-th call", "count"),
@@ -33,7 +35,12 @@ GROUPS: tuple[tuple[str, tuple[Shown, ...]], ...] = (
             Shown("throttle_status", "Throttle with", ("409", "429")),
             Shown("throttle_retry_after", "Say when to come back (Retry-After)", "box"),
             Shown("slow_s", "Answer after", "seconds"),
-            Shown("only", "Only calls whose path contains", "text", "For the faults above; empty: every call but signing in."),
+            Shown(
+                "only",
+                "Only calls whose path contains",
+                "text",
+                "For the faults above; empty: every call but signing in.",
+            ),
         ),
     ),
     (
@@ -49,7 +56,9 @@ GROUPS: tuple[tuple[str, tuple[Shown, ...]], ...] = (
     (
         "Records that move",
         (
-            Shown("renewal_next", "Renew a contract before the next invoicing", "count", "It swallows what is pending."),
+            Shown(
+                "renewal_next", "Renew a contract before the next invoicing", "count", "It swallows what is pending."
+            ),
             Shown("one_invoice_per_sale", "One invoice per sale, not one for all", "box"),
             Shown("ignored_filters", "Filters to ignore", "text", "Coworker_Email, CoworkerInvoice_PurchaseOrder, …"),
             Shown("hidden_s", "Hide new rows from lists for", "seconds"),

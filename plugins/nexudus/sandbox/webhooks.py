@@ -60,7 +60,7 @@ def _send_all(here: Space, hooks: list[tuple[Record, Record]]) -> None:
 
 
 def _send(url: str, body: bytes) -> str:
-    """"" when it was taken, else why not. Nothing is ever sent beyond this machine."""
+    """Nothing when it was taken, else why not. Nothing is ever sent beyond this machine."""
     if not is_here(url):
         return "The sandbox delivers to this machine only."
     headers = {"Content-Type": "application/json", SIGNATURE: signature(body)}

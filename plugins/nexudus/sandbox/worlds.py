@@ -49,7 +49,7 @@ def _countries() -> list[tuple[str, str]]:
 @cache
 def _zones() -> list[str]:
     regions = ("Africa", "America", "Antarctica", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
-    return sorted(name for name in zoneinfo.available_timezones() if name.split("/")[0] in regions or name == "UTC")
+    return sorted(name for name in zoneinfo.available_timezones() if name.partition("/")[0] in regions or name == "UTC")
 
 
 def _zone(name: str) -> dict[str, object]:
@@ -62,7 +62,7 @@ def _zone(name: str) -> dict[str, object]:
     return {
         "Name": name,
         "Iana": name,
-        "Description": f"(UTC{sign}{clock}) {name.split('/')[-1].replace('_', ' ')}",
+        "Description": f"(UTC{sign}{clock}) {name.rsplit('/', maxsplit=1)[-1].replace('_', ' ')}",
         "TimeOffset": f"{sign}{clock}",
         "UsesSummerTime": len(offsets) > 1,
     }
