@@ -6,6 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import joinedload
 
 from app import audit, clock
 from app.accounts.models import Account, Location
@@ -76,6 +77,7 @@ class Search:
     status: CustomerStatus | None = None
     billed_by: str | None = None
     location_id: int | None = None
+    backwards: bool = False
 
 
 def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
@@ -89,7 +91,9 @@ def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
         query = query.where(Customer.location_id == wanted.location_id)
     for word in fold(tidy(wanted.text)).split()[:10]:
         query = query.where(Customer.search_key.contains(word, autoescape=True))
-    query = query.order_by(Customer.name_key, Customer.id).options(sa.orm.joinedload(Customer.location))
+    order = (Customer.name_key, Customer.id)
+    query = query.order_by(*((column.desc() for column in order) if wanted.backwards else order))
+    query = query.options(joinedload(Customer.location))
     return db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
 
 

@@ -69,12 +69,14 @@ class Search:
     status: InvoiceStatus | None = None
     collector: str | None = None
     customer_id: int | None = None
+    oldest_first: bool = False
 
 
 def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
-    """One page of invoices, newest first; every word must occur in the number or in the customer's data."""
+    """One page of invoices by creation; every word must occur in the number or in the customer's data."""
     query = _matching(sa.select(Invoice), account, wanted).options(joinedload(Invoice.customer))
-    query = query.order_by(Invoice.created_at.desc(), Invoice.id.desc())
+    order = (Invoice.created_at, Invoice.id)
+    query = query.order_by(*(order if wanted.oldest_first else (column.desc() for column in order)))
     return db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
 
 
@@ -204,6 +206,18 @@ def set_do_not_send(invoice: Invoice, *, held_back: bool) -> None:
     if invoice.do_not_send != held_back:
         invoice.do_not_send = held_back
         audit.record("invoice_do_not_send", invoice, held_back=held_back)
+
+
+def usual_tax_rate(account: Account) -> Decimal:
+    """The rate of the line written last, which the next one probably has too; 0 before the first."""
+    rate = db.session.scalar(
+        sa.select(InvoiceLine.tax_rate)
+        .join(Invoice)
+        .where(Invoice.account_id == account.id)
+        .order_by(Invoice.created_at.desc(), Invoice.id.desc(), InvoiceLine.position)
+        .limit(1)
+    )
+    return rate or Decimal(0)
 
 
 def next_number(account: Account) -> str:

@@ -106,10 +106,10 @@ def _of_pending(invoice: Invoice, taken_over: Installation | None) -> Outlook:
 
 def _collected_here(invoice: Invoice) -> str:
     if invoice.due_on is None:
-        return "It is collected here. Until then you can change it."
-    late = invoice.due_on < clock.today(zone())
-    due = f"{'Was due' if late else 'Due'} on {_date(invoice.due_on)}"
-    return f"{due}; it is collected here. Until then you can change it."
+        return "It is collected here. You can change it until then."
+    if invoice.due_on < clock.today(zone()):
+        return f"Was due on {_date(invoice.due_on)} and is still open. You can change it until it is collected here."
+    return f"Due on {_date(invoice.due_on)}, collected here. You can change it until then."
 
 
 def _date(value: date | datetime | None) -> str:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flask import Response, flash, g, redirect, render_template, url_for
+from flask import Response, flash, g, redirect, render_template, request, url_for
 
 from app.access import OFFICE, allow
+from app.accounts.services import COUNTRIES
 from app.billing import collecting, invoices, outlook
 from app.billing import customers as service
 from app.billing.customers import Search
@@ -82,7 +83,7 @@ def customer(customer_id: int) -> str:
 def customer_details(customer_id: int) -> str:
     """The record, with what is known about the customer."""
     row = service.get(g.account, customer_id)
-    return render_template("billing/customer_details.html", tab="details", **_record(row))
+    return render_template("billing/customer_details.html", tab="details", countries=COUNTRIES, **_record(row))
 
 
 @pages.route("/<account_slug>/customers/<int:customer_id>/edit", methods=["GET", "POST"])
@@ -141,7 +142,8 @@ def _wanted() -> Search:
         text=text,
         status=status,
         billed_by=None if not biller else "" if biller == HERE else biller,
-        location_id=int(asked("location")) if asked("location").isdecimal() else None,
+        location_id=request.args.get("location", type=int),
+        backwards=asked("sort") == "-name",
     )
 
 

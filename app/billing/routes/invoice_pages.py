@@ -15,6 +15,7 @@ from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
 from app.billing.routes.blueprint import asked, page_number, pages, plugin_titles, tab
 from app.db import unit_of_work
 from app.errors import InvalidInput
+from app.formats import number
 from app.htmx import go_to, page_or_partial
 from app.installations.panels import draw_columns, draw_panels
 
@@ -57,8 +58,8 @@ def list_invoices() -> str:
 @allow(OFFICE)
 def new_invoice(customer_id: int) -> Answer:
     """A form that grows and shrinks by its own buttons; only "Create" creates."""
-    form = InvoiceForm()
     customers.get(g.account, customer_id)
+    form = InvoiceForm(data={"lines": [{"quantity": "1", "tax_rate": number(service.usual_tax_rate(g.account))}]})
     if "add_line" in request.form:
         form.add_line()
     elif (index := request.form.get("remove_line", type=int)) is not None:
@@ -140,7 +141,12 @@ def _wanted() -> Search:
         status = InvoiceStatus(asked("status")) if asked("status") else None
     except ValueError:
         status = None
-    return Search(text=asked("q").strip(), status=status, collector=asked("collector") or None)
+    return Search(
+        text=asked("q").strip(),
+        status=status,
+        collector=asked("collector") or None,
+        oldest_first=asked("sort") == "created",
+    )
 
 
 def _tabs(wanted: Search) -> list[dict[str, Any]]:
@@ -161,11 +167,11 @@ def _create(form: InvoiceForm, customer_id: int) -> Answer:
             with unit_of_work():
                 customer = customers.locked(g.account, customer_id)
                 row = service.create(g.account, customer, lines, due_on=form.due_on.data, note=form.note.data or "")
-                invoice_id, number = row.id, row.number
+                invoice_id, sentence = row.id, f"{row.number} is created. Nothing was sent."
         except InvalidInput as error:
             form.blame(error)
         else:
-            flash(f"{number} is created. Nothing was sent.", "done")
+            flash(sentence, "done")
             return go_to(url_for(".invoice", invoice_id=invoice_id))
     return _draw_form(form, customer_id), 422
 
