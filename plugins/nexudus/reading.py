@@ -216,4 +216,5 @@ def _folded(text: str) -> str:
 
 
 def _written(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+    """A moment as filters are documented to take it: in UTC, to the minute before it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M}"

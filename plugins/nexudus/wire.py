@@ -100,7 +100,7 @@ class Wire:
         except OutcomeUnknown as error:
             raise answers.no_answer(call, **error.details) from error
         spent_ms = round((time.monotonic() - begun) * 1000)
-        log.info("nexudus_call", method=call.method, path=call.path, status=answer.status, ms=spent_ms)
+        log.debug("nexudus_call", method=call.method, path=call.path, status=answer.status, ms=spent_ms)
         return answer
 
     def one(self, call: Call, shape: type[R]) -> R:
