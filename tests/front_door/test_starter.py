@@ -25,9 +25,10 @@ LAST_WORDS = "Ctrl-C ends everything"
 
 @dataclass
 class Run:
-    """One start of the whole product, in a data folder and a temporary folder of its own."""
+    """One start of the whole product, with a temporary folder of its own."""
 
     folder: Path
+    data: Path
     mark: Mark
     port: int = field(default_factory=free_port)
     sandbox_port: int = field(default_factory=free_port)
@@ -37,11 +38,10 @@ class Run:
 
     def start(self, *, through: tuple[str, ...] = (), options: tuple[str, ...] = ()) -> subprocess.Popen[str]:
         """Start, and gather what it says; `through` is a command to start it with."""
-        (self.folder / "tmp").mkdir(exist_ok=True)
         settings = {
-            "SPHEREMAIL_DATA_DIR": str(self.folder / "data"),
+            "SPHEREMAIL_DATA_DIR": str(self.data),
             "SPHEREMAIL_PORT": str(self.port),
-            "TMPDIR": str(self.folder / "tmp"),
+            "TMPDIR": str(self.folder),
             **self.settings,
         }
         starter = (sys.executable, "-m", "app.starter", "--sandbox-port", str(self.sandbox_port), *options)
@@ -64,7 +64,7 @@ class Run:
 
     def ended_without_a_trace(self) -> None:
         eventually(lambda: not self.mark.processes(), f"these end: {self.mark.processes()}", 20)
-        eventually(lambda: not list((self.folder / "tmp").iterdir()), "the socket's folder is gone")
+        eventually(lambda: not list(self.folder.iterdir()), "the socket's folder is gone")
 
     def _listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
@@ -74,12 +74,18 @@ class Run:
         process.wait()
 
 
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One data folder for all: only the first start has to fill it."""
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.fixture
-def run() -> Iterator[Run]:
+def run(data: Path) -> Iterator[Run]:
     # Not tmp_path: below it the path of a socket would grow too long.
     mark = Mark()
     with TemporaryDirectory(prefix=mark.value, ignore_cleanup_errors=True) as folder:
-        started = Run(Path(folder), mark)
+        started = Run(Path(folder), data, mark)
         yield started
         for number in mark.processes():
             os.kill(number, signal.SIGKILL)
@@ -105,7 +111,7 @@ def test_a_second_start_keeps_the_data_and_a_second_ctrl_c_does_no_harm(run: Run
     for _ in range(2):
         run.said = ""
         process = run.start_and_wait()
-        keys.append((run.folder / "data" / "vault_keys").read_text())
+        keys.append((run.data / "vault_keys").read_text())
         process.send_signal(signal.SIGINT)
         eventually(lambda: "Ending everything" in run.said, "it heard the first")
         process.send_signal(signal.SIGINT)
