@@ -155,7 +155,7 @@ def upgrade() -> None:
         sa.Column("account_id", sa.Integer(), nullable=False),
         sa.Column("connection_id", sa.Integer(), nullable=False),
         sa.Column("invoice_id", sa.Integer(), nullable=False),
-        sa.Column("run_id", sa.Integer(), nullable=False),
+        sa.Column("run_id", sa.Integer(), nullable=True),
         sa.Column("state", sa.String(length=24), nullable=False),
         sa.Column("frozen", sa.JSON(), nullable=False),
         sa.Column("frozen_hash", sa.String(length=64), nullable=False),

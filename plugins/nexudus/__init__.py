@@ -1,7 +1,10 @@
 """Links customers to Nexudus members and hands their invoices over."""
 
-from app.plugin import Plugin, State
-from plugins.nexudus import models  # noqa: F401  # tables must be known to migrations
+from app.access import OFFICE
+from app.events import CustomerActivated
+from app.plugin import Column, DueRows, MenuEntry, Panel, Plugin
+from plugins.nexudus import cli, connecting, export_panels, export_routes, jobs, panels, routes
+from plugins.nexudus.models import Connection
 from plugins.nexudus.pages import pages
 
 plugin = Plugin(
@@ -10,5 +13,27 @@ plugin = Plugin(
     title="Nexudus",
     summary="Links customers to Nexudus members and hands their invoices over.",
     pages=pages,
-    state=lambda installation: State("not_set_up", ""),
+    state=connecting.state_of,
+    connect=".connect",
+    menu=(
+        MenuEntry("Members", ".members", OFFICE, panels.choices_waiting),
+        MenuEntry("Exports", ".exports", OFFICE, export_panels.held_waiting),
+    ),
+    panels=(
+        Panel("systems", panels.systems_panel),
+        Panel("customer", panels.member_panel),
+        Panel("invoice", export_panels.draw_invoice_panel),
+    ),
+    columns=(
+        Column("customers", "Nexudus", panels.customer_cells),
+        Column("invoices", "Nexudus", export_panels.invoice_cells),
+    ),
+    hears={CustomerActivated: jobs.link_customer},
+    due=(DueRows(Connection, jobs.work_on_connection),),
+    queue="nexudus",
+    commands=cli.commands,
+    switched_off=connecting.switched_off,
+    before_switching_off=panels.before_switching_off,
 )
+
+__all__ = ["export_routes", "plugin", "routes"]

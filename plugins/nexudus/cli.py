@@ -1,24 +1,21 @@
 """Commands of the plugin; they run the same services on the same rows as the pages and the workers."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import click
 import sqlalchemy as sa
-from flask import current_app
 
-from app import clock
 from app.accounts.services import account_by_slug
 from app.billing.models import Customer
-from app.command import Busy, answers, from_stdin
+from app.command import answers, from_stdin
 from app.db import db, end_reading, unit_of_work
-from app.errors import Capped, InvalidInput, NotFound, NotSent, OutcomeUnknown
+from app.errors import InvalidInput, NotFound
 from app.installations import services as installations
-from plugins.nexudus import connecting, export_cli, linking, listing_pages, matching
+from app.installations.models import Installation
+from plugins.nexudus import connecting, export_cli, foreground, linking, listing_pages, matching
 from plugins.nexudus.links import PLUGIN
-from plugins.nexudus.models import Connection, Issue, LinkState, MemberLink, SeenMember, Writer
-from plugins.nexudus.session import Turn, door, turn
+from plugins.nexudus.models import Connection, Issue, LinkRun, LinkState, MemberLink, SeenMember, Writer
+from plugins.nexudus.session import door
 from plugins.nexudus.signing_in import exchange_password
 
 CONNECT_S = 30
@@ -55,7 +52,7 @@ def connect(slug: str, email: str, totp: str | None, writer: str, issue: str | N
             "This Nexudus takes product sales only, and they cannot be drafts. Use --issue issued.", field="issue"
         )
     with unit_of_work() as session:
-        installation = session.get_one(connecting.Installation, installation_id)
+        installation = session.get_one(Installation, installation_id)
         connection = connecting.connect(
             installation,
             found,
@@ -78,13 +75,13 @@ def connect(slug: str, email: str, totp: str | None, writer: str, issue: str | N
 @answers
 def link(slug: str, dry_run: bool) -> dict[str, Any]:
     """Connect members, run to its end in the foreground."""
-    connection_id = _connection(slug).id
+    connection_id = export_cli.connection_of(slug).id
     if dry_run:
         return _planned(db.session.get_one(Connection, connection_id))
     with unit_of_work() as session:
         run_id = linking.start(session.get_one(Connection, connection_id), "command line").id
-    _to_the_end(connection_id, linking.work, lambda: linking.open_run(connection_id) is None)
-    run = db.session.get_one(linking.LinkRun, run_id)
+    foreground.to_the_end(connection_id, linking.work, lambda: linking.open_run(connection_id) is None)
+    run = db.session.get_one(LinkRun, run_id)
     skipped = db.session.execute(
         sa.select(Customer.email, MemberLink.reason)
         .join(MemberLink, MemberLink.customer_id == Customer.id)
@@ -107,12 +104,12 @@ def links(slug: str) -> dict[str, Any]:
     rows = db.session.execute(
         sa.select(Customer.email, MemberLink.member_id, MemberLink.how, MemberLink.since)
         .join(Customer, Customer.id == MemberLink.customer_id)
-        .where(MemberLink.connection_id == _connection(slug).id, MemberLink.state == LinkState.LINKED)
+        .where(MemberLink.connection_id == export_cli.connection_of(slug).id, MemberLink.state == LinkState.LINKED)
         .order_by(Customer.name_key, Customer.id)
     )
     return {
         "links": [
-            {"email": email, "member": member, "how": how.value, "since": since.isoformat()}
+            {"email": email, "member": member, "how": how.value if how else "", "since": since.isoformat()}
             for email, member, how, since in rows
         ]
     }
@@ -138,14 +135,6 @@ def status(slug: str) -> dict[str, Any]:
 commands.add_command(export_cli.export)
 
 
-def _connection(slug: str) -> Connection:
-    installation = installations.installation_of(account_by_slug(slug).id, PLUGIN)
-    connection = connecting.current(installation) if installation else None
-    if connection is None:
-        raise NotFound("Nexudus is not connected for this account.")
-    return connection
-
-
 def _planned(connection: Connection) -> dict[str, Any]:
     customers = db.session.scalars(matching.unmatched(connection)).all()
     if db.session.scalar(sa.select(SeenMember.id).where(SeenMember.connection_id == connection.id).limit(1)) is None:
@@ -158,26 +147,3 @@ def _planned(connection: Connection) -> dict[str, Any]:
         "skipped": [],
         "waiting": 0,
     }
-
-
-def _to_the_end(connection_id: int, work: Callable[[Turn], Any], is_done: Callable[[], bool]) -> None:
-    """Take one slice after the other in the foreground; waits where the connection has to wait, within limits."""
-    while not is_done():
-        with turn(connection_id, LONGEST_WAIT_S) as mine:
-            if mine is None:
-                raise Busy("Another run holds the connection. Try again when it is done.")
-            try:
-                wish = work(mine)
-            except Capped as error:
-                wish = error.until
-            except NotSent as error:
-                raise NotSent(f"{error.sentence} What is left goes on by itself.", **error.details) from error
-            except OutcomeUnknown:
-                wish = None
-        db.session.rollback()
-        if is_done():
-            return
-        pause = (wish - clock.now()).total_seconds() if wish else current_app.config["SETTINGS"].settle_s
-        if pause > LONGEST_WAIT_S:
-            return
-        time.sleep(max(0.05, pause))  # noqa: TID251  # a command in the foreground has nothing else to wait for

@@ -1,10 +1,30 @@
 """The plugin's forms."""
 
-from flask_wtf import FlaskForm
-from wtforms import BooleanField, EmailField, HiddenField, IntegerField, PasswordField, RadioField, StringField
-from wtforms.validators import InputRequired, Length, Optional
+from collections.abc import Mapping
+from typing import Any
 
-from plugins.nexudus.models import Issue
+from flask_wtf import FlaskForm
+from wtforms import (
+    BooleanField,
+    EmailField,
+    HiddenField,
+    IntegerField,
+    PasswordField,
+    RadioField,
+    SelectField,
+    StringField,
+)
+from wtforms.validators import InputRequired, Length, NumberRange, Optional
+
+from plugins.nexudus.models import Issue, Writer
+
+# Any: the types of WTForms know choices as tuples only, which WTForms 3.3 warns about.
+WRITERS: Any = {
+    Writer.AUTO.value: "Automatic: whole invoices where Nexudus takes them, else product sales",
+    Writer.PRODUCT_SALE.value: "Product sales, then one invoice",
+    Writer.DOCUMENT.value: "Whole invoices",
+}
+ISSUES: Any = {Issue.DRAFT.value: "Drafts, where Nexudus allows them", Issue.ISSUED.value: "Issued"}
 
 
 class ConnectForm(FlaskForm):
@@ -13,11 +33,7 @@ class ConnectForm(FlaskForm):
     email = EmailField("Nexudus email", [InputRequired("Type the email of your Nexudus user."), Length(max=254)])
     password = PasswordField("Nexudus password", [InputRequired("Type the password."), Length(max=256)])
     totp = StringField("One-time code", [Optional(), Length(max=12)])
-    issue = RadioField(
-        "Invoices arrive as",
-        choices=[(Issue.DRAFT.value, "drafts, where Nexudus allows it"), (Issue.ISSUED.value, "issued")],
-        default=Issue.DRAFT.value,
-    )
+    issue = RadioField("Invoices arrive as", choices=ISSUES, default=Issue.DRAFT.value)
     may_add_products = BooleanField("One product per tax rate may be added to your Nexudus price list", default=True)
 
 
@@ -30,3 +46,26 @@ class LinkForm(FlaskForm):
 
 class UnlinkForm(FlaskForm):
     reason = StringField("Why", [Optional(), Length(max=300, message="A reason has at most 300 characters.")])
+
+
+class ArrivalForm(FlaskForm):
+    """How invoices are written and arrive."""
+
+    writer = SelectField("Way of writing", choices=WRITERS)
+    issue = SelectField("They arrive as", choices=ISSUES)
+    window_hour = IntegerField("Windows open at", [InputRequired(), NumberRange(0, 23)])
+    uses_own_numbers = BooleanField("Use our invoice numbers in Nexudus")
+    may_add_products = BooleanField("One product per tax rate may be added to the price list")
+
+
+class HoldForm(FlaskForm):
+    reason = StringField("Why", [Optional(), Length(max=300)])
+
+
+class ProductForm(FlaskForm):
+    product = SelectField("Product", [InputRequired("Choose a product.")])
+
+    def offer(self, products: Mapping[int, str]) -> None:
+        """Offer these products, by id."""
+        choices: Any = {str(number): name for number, name in products.items()}
+        self.product.choices = choices

@@ -259,7 +259,8 @@ class InvoiceExport(Base):
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
     connection_id: Mapped[int] = mapped_column(sa.ForeignKey("nexudus_connection.id"))
     invoice_id: Mapped[int] = mapped_column(sa.ForeignKey("invoice.id"))
-    run_id: Mapped[int] = mapped_column(sa.ForeignKey("nexudus_export_run.id"), index=True)
+    # None: a person held it back before any run took it.
+    run_id: Mapped[int | None] = mapped_column(sa.ForeignKey("nexudus_export_run.id"), index=True)
     state: Mapped[ExportState] = mapped_column(choice(ExportState), default=ExportState.WAITING)
     # What it held when it was taken: nothing that happens here later changes what goes there.
     frozen: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -279,7 +280,7 @@ class InvoiceExport(Base):
 
     connection: Mapped[Connection] = relationship()
     invoice: Mapped[Invoice] = relationship()
-    run: Mapped[ExportRun] = relationship()
+    run: Mapped[ExportRun | None] = relationship()
 
 
 class TaxProduct(Base):

@@ -11,7 +11,16 @@ from app.access import Role
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.installations.models import Installation
-from plugins.nexudus import addresses, connecting, exporting, linking, links, listing_pages
+from plugins.nexudus import (
+    addresses,
+    connecting,
+    export_panels,
+    export_reports,
+    linking,
+    links,
+    listing_pages,
+    runs,
+)
 from plugins.nexudus.by_hand import Found
 from plugins.nexudus.listing_pages import CHIPS
 from plugins.nexudus.models import Connection, LinkState, MemberLink, SeenMember
@@ -34,12 +43,12 @@ def connected_facts(installation: Installation, connection: Connection) -> dict[
         "behind": connecting.left_behind(installation.account_id, g.account.currency, installation.cutover_at)
         if installation.cutover_at
         else None,
-        "next_window": exporting.next_opening(connection),
+        "next_window": runs.next_opening(connection),
         "linked": listing_pages.state_counts(connection).get(LinkState.LINKED, 0),
         "not_connected": listing_pages.not_connected(connection),
         "run": run,
         "progress": linking.progress(run) if run and run.ended_at is None else None,
-        "how_invoices_arrive": Markup(exporting.how_invoices_arrive(connection)),  # noqa: S704  # rendered template
+        "how_invoices_arrive": Markup(export_panels.how_invoices_arrive(connection)),  # noqa: S704  # rendered template
         "business_url": addresses.remote_business_url(connection),
     }
 
@@ -56,7 +65,7 @@ def what_ends(installation: Installation) -> dict[str, int]:
         return {"links": 0, "waiting": 0}
     return {
         "links": listing_pages.state_counts(connection).get(LinkState.LINKED, 0),
-        "waiting": exporting.counts(connection)["waiting"],
+        "waiting": export_reports.counts(connection)["waiting"],
     }
 
 

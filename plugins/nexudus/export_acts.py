@@ -1,0 +1,138 @@
+"""What a person does about one invoice: send it again, hold it back, accept a difference, let it go."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app import audit, clock
+from app.billing import collecting
+from app.billing.models import Invoice, InvoiceStatus
+from app.db import db, end_reading, unit_of_work
+from app.effects import forget
+from app.errors import Conflict, Refused
+from app.money import Money
+from plugins.nexudus import exporting, runs
+from plugins.nexudus.frozen import thaw
+from plugins.nexudus.links import PLUGIN
+from plugins.nexudus.models import Connection, ExportState, InvoiceExport
+from plugins.nexudus.session import turn
+
+LOOK_S = 15
+LOOK_BACK = timedelta(days=1)
+
+
+def export_of(invoice_id: int) -> InvoiceExport | None:
+    """What became of an invoice, None when no run took it."""
+    return db.session.scalar(sa.select(InvoiceExport).where(InvoiceExport.invoice_id == invoice_id))
+
+
+def retry(export: InvoiceExport, by: str) -> None:
+    """Send a held invoice again, or look an unknown one up now; every open step is looked up first."""
+    if export.state not in {ExportState.HELD, ExportState.UNKNOWN}:
+        raise Conflict("This invoice is not held.")
+    export.run_id = runs.begin_retry(export.connection, by).id
+    _move_on(export)
+    audit.record("export_retry", export, actor=by)
+
+
+def retry_all_held(connection: Connection, code: str, by: str) -> int:
+    """The same for everything held for one cause; answers how many."""
+    held = db.session.scalars(
+        sa.select(InvoiceExport).where(
+            InvoiceExport.connection_id == connection.id,
+            InvoiceExport.state == ExportState.HELD,
+            InvoiceExport.reason_code == code,
+        )
+    ).all()
+    if held:
+        run = runs.begin_retry(connection, by)
+        for export in held:
+            export.run_id = run.id
+            _move_on(export)
+        audit.record("export_retry_all", run, actor=by, code=code, invoices=len(held))
+    return len(held)
+
+
+def _move_on(export: InvoiceExport) -> None:
+    export.state = ExportState.SENDING if export.frozen else ExportState.WAITING
+    export.reason_code, export.reason, export.next_try_at = "", "", None
+
+
+def hold_back(connection: Connection, invoice: Invoice, reason: str, by: str) -> InvoiceExport:
+    """Keep an invoice from the next run until a person says otherwise; one that was begun cannot be held back."""
+    export = export_of(invoice.id)
+    if export is None:
+        if invoice.status != InvoiceStatus.PENDING or invoice.collector is not None:
+            raise Conflict("Only a pending invoice that nobody collects yet can be held back.")
+        export = InvoiceExport(
+            account_id=connection.account_id,
+            connection_id=connection.id,
+            invoice_id=invoice.id,
+            state=ExportState.WAITING,
+        )
+        db.session.add(export)
+    if export.state != ExportState.WAITING or export.frozen:
+        raise Conflict("It is on its way already, so it cannot be held back any more.")
+    export.state, export.reason_code = ExportState.HELD, "by_hand"
+    export.reason = f"Held back by {by}{': ' + reason if reason else ''}."[:400]
+    db.session.flush()
+    audit.record("export_held_back", export, actor=by, reason=reason)
+    return export
+
+
+def accept_their_total(export: InvoiceExport, by: str) -> None:
+    """Close the invoice although the total over there differs; both totals stay on record."""
+    if export.state != ExportState.HELD or export.reason_code != "total_differs" or export.remote_id is None:
+        raise Conflict("There is no difference to accept.")
+    there = {
+        "invoice_id": export.remote_id,
+        "number": export.remote_number,
+        "total_minor": export.remote_total_minor,
+        "draft": export.remote_is_draft,
+    }
+    audit.record("difference_accepted", export, actor=by, here=export.invoice.total_minor, there=there["total_minor"])
+    exporting.close(export, there)
+
+
+def release(export_id: int, by: str) -> None:
+    """Give a held invoice back to default billing, once a look-up has said that nothing of it is over there.
+
+    Asks Nexudus, so it is called outside a unit of work. `Refused` names what was found instead.
+    """
+    export = db.session.get_one(InvoiceExport, export_id)
+    if export.state != ExportState.HELD:
+        raise Conflict("Only a held invoice can be released.")
+    if export.frozen:
+        _make_sure_it_is_not_there(export)
+    with unit_of_work() as session:
+        export = session.get_one(InvoiceExport, export_id, with_for_update=True)
+        if export.state != ExportState.HELD:
+            raise Conflict("It moved on meanwhile.")
+        forget(exporting.subject_of(export))
+        if export.frozen:
+            collecting.give_back(export.invoice_id, PLUGIN)
+        export.invoice.do_not_send = True
+        audit.record("export_released", export, actor=by)
+        session.delete(export)
+
+
+def _make_sure_it_is_not_there(export: InvoiceExport) -> None:
+    frozen, connection_id = thaw(export.frozen), export.connection_id
+    since = (export.sent_at or clock.now()) - LOOK_BACK
+    end_reading()
+    with turn(connection_id, LOOK_S) as mine:
+        if mine is None:
+            raise Conflict("Nexudus is busy with another run. Try again in a minute.")
+        sales = mine.remote.sales_with_reference(frozen.member_id, frozen.marker, since=since)
+        invoices = mine.remote.invoices_with_reference(frozen.member_id, frozen.marker, since=since)
+    if sales or invoices:
+        raise Refused(
+            f"{frozen.marker} stands in Nexudus. Delete it there first, or check again to close it here.", "is_there"
+        )
+
+
+def their_total(export: InvoiceExport) -> Money | None:
+    """What the invoice comes to over there, as far as it is known."""
+    if export.remote_total_minor is None:
+        return None
+    return Money(export.remote_total_minor, export.invoice.currency)
