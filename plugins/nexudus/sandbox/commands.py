@@ -57,7 +57,7 @@ def _invoice_sales(here: Space, sales: list[Record], _: Parameters) -> Response:
     if any((one["CoworkerId"], one["BusinessId"]) != (first["CoworkerId"], first["BusinessId"]) for one in sales):
         raise settling.NotPossible("The sales belong to different customers or locations.")
     if here.faults.strikes("renewal"):
-        billing.renew(here, first["BusinessId"], first["CoworkerId"])
+        _renew_first(here, first["BusinessId"], first["CoworkerId"])
         sales = [here.need("CoworkerProduct", one["Id"]) for one in sales]
     if any(one["Invoiced"] for one in sales):
         raise settling.NotPossible("Already invoiced.")
@@ -66,6 +66,12 @@ def _invoice_sales(here: Space, sales: list[Record], _: Parameters) -> Response:
         items = [billing.sale_item(here, one) for one in group]
         billing.raise_invoice(here, first["BusinessId"], first["CoworkerId"], items)
     return mutation(None, "Invoice created")
+
+
+def _renew_first(here: Space, business_id: int, coworker_id: int) -> None:
+    """A contract renews just before a call that invoices; it stays renewed even if that call is refused."""
+    billing.renew(here, business_id, coworker_id)
+    here.store.keep()
 
 
 def _pay(here: Space, invoices: list[Record], parameters: Parameters) -> Response:
@@ -171,7 +177,7 @@ def raise_pending(business_id: int, coworker_id: int) -> Response:
     if here.get("Business", business_id) is None or here.get("Coworker", coworker_id) is None:
         return not_found()
     if here.faults.strikes("renewal"):
-        billing.renew(here, business_id, coworker_id)
+        _renew_first(here, business_id, coworker_id)
     items = billing.pending(here, business_id, coworker_id)
     if not items:
         return refused("There is nothing to invoice.", status=200)

@@ -27,12 +27,12 @@ def turn_switches() -> AnyResponse:
     for name, known in (("profile", PROFILES), ("limits", LIMITS)):
         if values.get(name, known[0]) not in known:
             raise _wrong(f"{name} is one of {', '.join(known)}")
-    here.profile = values.pop("profile", here.profile)
-    here.limits.mode = values.pop("limits", here.limits.mode)
+    profile, limits = values.pop("profile", here.profile), values.pop("limits", here.limits.mode)
     try:
         here.faults.turn(values)
     except ValueError as error:
         raise _wrong(str(error)) from None
+    here.profile, here.limits.mode = profile, limits
     return _done("turned")
 
 

@@ -1,7 +1,7 @@
 """What can go wrong on the other side, each as a switch that a person or a test sets."""
 
 import threading
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 
@@ -45,11 +45,11 @@ class Faults:
 
     def turn(self, values: dict[str, Any]) -> None:
         """Turn switches by name; `ValueError` names one that does not exist or does not take that value."""
-        known = {one.name: one for one in fields(Switches)}
-        for name, value in values.items():
-            if name not in known:
-                raise ValueError(f"there is no switch {name}")
-            setattr(self.switches, name, _as(known[name].default, name, value))
+        known = {one.name: one.default for one in fields(Switches)}
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise ValueError(f"there is no switch {', '.join(unknown)}")
+        self.switches = replace(self.switches, **{name: _as(known[name], name, one) for name, one in values.items()})
 
     def reset(self) -> None:
         with self._lock:

@@ -36,16 +36,14 @@ class SandboxApp(Flask):
     def __init__(self, name: str) -> None:
         super().__init__(name)
         self.wsgi_app = _Wire(self.wsgi_app)  # type: ignore[method-assign]
+        self.register_error_handler(Refusal, lambda refusal: refusal.response)
         self.register_error_handler(HTTPException, _http_error)
 
     def dispatch_request(self) -> Any:
         """Answer one request."""
         if not request.path.startswith("/api/"):
             return super().dispatch_request()
-        try:
-            return _stopped_before() or self._carried_out()
-        except Refusal as refusal:
-            return refusal.response
+        return _stopped_before() or self._carried_out()
 
     def _carried_out(self) -> Response:
         if request.method not in WRITES:

@@ -42,7 +42,7 @@ class Field:
 
     def blank(self) -> Any:
         """What stands there when nobody has written anything."""
-        if self.type == "int[]":
+        if self.type == "int[]" and not self.nullable:
             return []
         return None if self.nullable or self.points_to else _BLANKS.get(self.type)
 

@@ -65,6 +65,13 @@ class Store:
             finally:
                 self._undo = None
 
+    def keep(self) -> None:
+        """What the present change has done so far stands, whatever becomes of the rest of it."""
+        with self.change():
+            assert self._undo is not None
+            self._save(self._undo)
+            self._undo.clear()
+
     def _save(self, undo: list[tuple[str, Key, Record | None]]) -> None:
         changed = dict.fromkeys((kind, key) for kind, key, _ in undo)
         if not changed:

@@ -10,7 +10,7 @@ import threading
 from urllib.parse import urlsplit
 
 import requests
-from flask import g
+from flask import g, has_app_context
 
 from plugins.nexudus.sandbox import clock
 from plugins.nexudus.sandbox.space import Space
@@ -27,8 +27,9 @@ GIVE_UP_AFTER = 10
 
 
 def remember(action: int, record: Record) -> None:
-    """Note a change of this request; it is told about once the change stands."""
-    g.setdefault("changes", []).append((action, dict(record)))
+    """Note a change of this request; it is told about once the change stands. Outside a request nobody is told."""
+    if has_app_context():
+        g.setdefault("changes", []).append((action, dict(record)))
 
 
 def signature(body: bytes, secret: str = SECRET) -> str:
