@@ -2,17 +2,16 @@
 
 import ipaddress
 import json
-import os
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
-from sqlalchemy.engine import make_url
 
 from app import create_app
 from app.accounts.models import User
@@ -21,7 +20,10 @@ from app.db import db, write_access
 from tests import cast as people
 from tests.visitors import HeardBell, Visitor, apart
 
-pytest_plugins = ["tests.services"]
+if TYPE_CHECKING:
+    from tests.services import Postgres
+
+pytest_plugins = ["tests.services"]  # pytest wants to import it itself
 
 # Pages only need to know what the browser files are called; a test that opens a browser gathers the real ones.
 FILES = ("bootstrap.min.css", "tokens.css", "app.css", "styleguide.css", "app.js", "htmx.min.js", "icon.svg")
@@ -72,27 +74,11 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def database_url(data_dir: Path, worker_id: str) -> str:
-    """The database of this worker: SQLite, or a schema of its own where SPHEREMAIL_TEST_DATABASE_URL points."""
-    # Not a setting of the product: it says what the suite is run against.
-    given = os.environ.get("SPHEREMAIL_TEST_DATABASE_URL", "")  # noqa: TID251
-    if not given:
-        return f"sqlite:///{data_dir / 'test.db'}"
-    engine = sa.create_engine(given)
-    with engine.begin() as connection:
-        connection.execute(sa.text(f"DROP SCHEMA IF EXISTS tests_{worker_id} CASCADE"))
-        connection.execute(sa.text(f"CREATE SCHEMA tests_{worker_id}"))
-    engine.dispose()
-    url = make_url(given).update_query_dict({"options": f"-csearch_path=tests_{worker_id}"})
-    return url.render_as_string(hide_password=False)
-
-
-@pytest.fixture(scope="session")
-def build_app(data_dir: Path, database_url: str) -> Callable[..., Flask]:
-    """Make an app on the test database; `plugins` and every other setting may be said."""
+def build_app(data_dir: Path) -> Callable[..., Flask]:
+    """Make an app; `database_url`, `plugins` and every other setting may be said."""
 
     def build(**settings: Any) -> Flask:
-        given = {"data_dir": data_dir, "database_url": database_url, "log_level": "error", **UNHURRIED, **settings}
+        given = {"data_dir": data_dir, "log_level": "error", **UNHURRIED, **settings}
         app = create_app(Settings.read(_env_file=None, **given))
         app.test_client_class = Visitor
         app.extensions["bell"] = HeardBell(app.extensions["bell"])
@@ -102,31 +88,54 @@ def build_app(data_dir: Path, database_url: str) -> Callable[..., Flask]:
 
 
 @pytest.fixture(scope="session")
-def whole_app(build_app: Callable[..., Flask]) -> Iterator[Flask]:
-    """The app with its plugins and its tables, made once; tests ask for `app`."""
-    yield from with_tables(build_app())
+def app_settings() -> dict[str, Any]:
+    """Settings of the app under test; a folder of tests may say others."""
+    return {}
 
 
-def with_tables(app: Flask) -> Iterator[Flask]:
-    """`app` once every table it knows is there; its connections are closed afterwards."""
-    with app.app_context():
-        with write_access(), db.engine.begin() as connection:
-            db.metadata.create_all(connection)
-        yield app
-        db.session.remove()
-        db.engine.dispose()
+@pytest.fixture(scope="session")
+def app_on(build_app: Callable[..., Flask], app_settings: dict[str, Any]) -> Iterator[Callable[[str], Flask]]:
+    """`app_on(url)`: the app on that database, with every table it knows; made once per worker process."""
+    made: dict[str, Flask] = {}
+    with ExitStack() as at_the_end:
+
+        def app_with_tables(url: str) -> Flask:
+            if url not in made:
+                made[url] = build_app(database_url=url, **app_settings)
+                with made[url].app_context():
+                    with write_access(), db.engine.begin() as connection:
+                        db.metadata.create_all(connection)
+                    at_the_end.callback(db.engine.dispose)
+            return made[url]
+
+        yield app_with_tables
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(postgres: "Postgres") -> str:
+    """A PostgreSQL database of this worker's own."""
+    return postgres.new_database()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, data_dir: Path) -> str:
+    """The database of this test: whatever asks for the app runs once on SQLite and once on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{data_dir / 'test.db'}"
+    return str(request.getfixturevalue("postgresql_url"))
 
 
 @pytest.fixture
-def app(whole_app: Flask) -> Iterator[Flask]:
+def app(app_on: Callable[[str], Flask], database_url: str) -> Iterator[Flask]:
     """The app with an empty database, its context open: services and `make` can be called right away.
 
     Requests and commands run outside that context, so they see neither its `g` nor its session.
     """
-    with whole_app.app_context():
-        whole_app.extensions["bell"].rings.clear()
-        yield whole_app
-        db.session.rollback()
+    app = app_on(database_url)
+    with app.app_context():
+        app.extensions["bell"].rings.clear()
+        yield app
+        db.session.remove()
         _empty_every_table()
 
 

@@ -1,10 +1,13 @@
-"""Stand-ins for what surrounds the app: a browser that carries its CSRF token, and a bell that only listens."""
+"""Stand-ins for what surrounds the app: a browser that carries its CSRF token, a bell that only listens, a counter."""
 
 import contextvars
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from flask import current_app
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
@@ -82,3 +85,26 @@ class HeardBell(Bell):
     def _perform(self, app: Any, name: str, ids: list[int]) -> None:
         with app.app_context():
             self.jobs[name].run(*ids)
+
+
+@dataclass
+class Counted:
+    """How many statements the database was asked."""
+
+    count: int = 0
+
+
+@contextmanager
+def counted_queries() -> Iterator[Counted]:
+    """Count the statements sent to the database inside the block, the pragmas and BEGINs of its engine left out."""
+    counted = Counted()
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if not statement.startswith(("PRAGMA", "BEGIN", "SET TRANSACTION")):
+            counted.count += 1
+
+    sa.event.listen(db.engine, "before_cursor_execute", note)
+    try:
+        yield counted
+    finally:
+        sa.event.remove(db.engine, "before_cursor_execute", note)

@@ -34,7 +34,10 @@ def sign_in() -> Response | str | tuple[str, int]:
         return (_draw(form), 422) if form.is_submitted() else _draw(form)
     try:
         user = signing_in.sign_in(form.email.data or "", form.password.data or "")
-    except (InvalidInput, TooManyTries) as error:
+    except InvalidInput as error:
+        form.password.errors = [error.sentence]
+        return _draw(form), error.status
+    except TooManyTries as error:
         form.form_errors.append(error.sentence)
         return _draw(form), error.status
     return go_to(_inside(request.args.get("next")) or _landing(user))

@@ -31,6 +31,8 @@ def init_app(app: Flask) -> None:
 
 def _take_account_slug(endpoint: str | None, values: dict[str, Any] | None) -> None:
     g.account_slug = values.pop("account_slug", None) if values else None
+    if "\0" in request.path:
+        raise NotFound  # PostgreSQL takes no such text, not even to look for it
 
 
 def _give_account_slug(endpoint: str, values: dict[str, Any]) -> None:

@@ -6,13 +6,16 @@ from urllib.parse import urlencode
 from flask import Blueprint, g, request, url_for
 
 from app.installations.services import active_installations
+from app.typed import problem_of, tidy
 
 pages = Blueprint("billing", __name__)
+LONGEST_ASKED = 200
 
 
 def asked(name: str) -> str:
-    """A parameter of the address as text; "" when it is not there."""
-    return request.args.get(name, "")
+    """A parameter of the address as tidied text; "" when it is not there or nobody can have typed it."""
+    text = tidy(request.args.get(name, ""))
+    return "" if problem_of(text, LONGEST_ASKED) else text
 
 
 def page_number() -> int:

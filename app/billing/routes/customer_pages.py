@@ -33,7 +33,7 @@ TABS = {
 @allow(OFFICE)
 def list_customers() -> str | Response:
     """The list; the number of an invoice in the search leads to that invoice."""
-    if not asks_for_partial() and (invoice := invoices.by_number(g.account, asked("q").strip())):
+    if not asks_for_partial() and (invoice := invoices.by_number(g.account, asked("q"))):
         return redirect(url_for(".invoice", invoice_id=invoice.id))  # type: ignore[return-value]
     wanted = _wanted()
     found = service.find(g.account, wanted, page_number())
@@ -130,7 +130,7 @@ def deactivate_customer(customer_id: int) -> str | Response:
 
 def _wanted() -> Search:
     """What the address asks for. Without a status it is the active ones; a search alone looks through all."""
-    text = asked("q").strip()
+    text = asked("q")
     try:
         status = CustomerStatus(asked("status")) if asked("status") else None
     except ValueError:

@@ -142,7 +142,7 @@ def _wanted() -> Search:
     except ValueError:
         status = None
     return Search(
-        text=asked("q").strip(),
+        text=asked("q"),
         status=status,
         collector=asked("collector") or None,
         oldest_first=asked("sort") == "created",
