@@ -1,10 +1,13 @@
 """The strategies walked to their end against a Nexudus whose answers get lost: one record there for one of ours."""
 
 import random
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 
 from app import clock, effects
@@ -56,6 +59,7 @@ class Walk:
         self.there, self.frozen = there, invoice
         self.subject = Subject(account_id, "nexudus.invoice", invoice.invoice_id)
         self.problems: list[BaseException] = []
+        self.after_a_problem: Callable[[], None] = lambda: None
 
     def attempt(self) -> Done:
         return carry_out(self.subject, partial(next_step, self.frozen), self.there.remote, Held())
@@ -67,6 +71,7 @@ class Walk:
                 return self.attempt()
             except (NotSent, OutcomeUnknown, Capped, Crash) as problem:
                 self.problems.append(problem)
+                self.after_a_problem()
         raise AssertionError(f"no end after {LONGEST_WALK} attempts") from self.problems[-1]
 
     def check(self, done: Done) -> None:
@@ -91,6 +96,12 @@ class Walk:
             "draft": invoice["Draft"],
             "shared": False,
         }
+
+
+@pytest.fixture
+def database_url(data_dir: Path) -> str:
+    """What is shown here lies over there; one database of ours is enough."""
+    return f"sqlite:///{data_dir / 'test.db'}"
 
 
 @pytest.fixture(params=WAYS)
@@ -192,6 +203,17 @@ def test_a1_a2_a3_a_crash_anywhere_leaves_one_record_there(
     monkeypatch.setattr(effects, "crash_point", crash)
     walk.check(walk.to_the_end())
     assert any(isinstance(problem, Crash) for problem in walk.problems)
+
+
+def test_b14_records_that_lists_hide_for_a_while_are_waited_for(
+    app: Flask, walk: Walk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = app.config["SETTINGS"].model_copy(update={"settle_s": 10})
+    monkeypatch.setitem(app.config, "SETTINGS", settings)
+    walk.there.faults(lost_answer_every=1, hidden_s=9)
+    with time_machine.travel(clock.now(), tick=False) as machine:
+        walk.after_a_problem = lambda: machine.shift(11)
+        walk.check(walk.to_the_end())
 
 
 # What happens over there meanwhile
