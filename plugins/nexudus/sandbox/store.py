@@ -38,15 +38,21 @@ class Store:
         self._lock = threading.RLock()
         self._kinds: dict[str, dict[Key, Record]] = {}
         self._undo: list[tuple[str, Key, Record | None]] | None = None
+        self._file: sqlite3.Connection | None = None
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        self._file.execute("PRAGMA journal_mode=WAL")
-        self._file.execute("PRAGMA synchronous=NORMAL")
-        self._file.execute(_TABLE)
-        for kind, key, body in self._file.execute("SELECT kind, key, body FROM documents"):
+            self._file = self._opened(path)
+
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        """The file at `path`, with all that is in it taken to mind."""
+        file = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        file.execute("PRAGMA journal_mode=WAL")
+        file.execute("PRAGMA synchronous=NORMAL")
+        file.execute(_TABLE)
+        for kind, key, body in file.execute("SELECT kind, key, body FROM documents"):
             record = json.loads(body, parse_float=Decimal)
             self._kinds.setdefault(kind, {})[int(key) if key.isdecimal() else key] = record
+        return file
 
     @contextmanager
     def change(self) -> Iterator[None]:
@@ -74,7 +80,7 @@ class Store:
 
     def _save(self, undo: list[tuple[str, Key, Record | None]]) -> None:
         changed = dict.fromkeys((kind, key) for kind, key, _ in undo)
-        if not changed:
+        if not changed or self._file is None:
             return
         self._file.execute("BEGIN")
         for kind, key in changed:
@@ -87,7 +93,7 @@ class Store:
         self._file.execute("COMMIT")
 
     def _take_back(self, undo: list[tuple[str, Key, Record | None]]) -> None:
-        if self._file.in_transaction:
+        if self._file is not None and self._file.in_transaction:
             self._file.execute("ROLLBACK")
         for kind, key, before in reversed(undo):
             if before is None:
@@ -140,4 +146,5 @@ class Store:
 
     def close(self) -> None:
         with self._lock:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()

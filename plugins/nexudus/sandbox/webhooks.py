@@ -40,7 +40,7 @@ def deliver(here: Space, changes: list[tuple[int, Record]]) -> None:
     """Tell every active hook about what changed, beside the request that changed it."""
     hooks = [(hook, record) for action, record in changes for hook in here.where("WebHook", Action=action, Active=True)]
     if hooks:
-        threading.Thread(target=_send_all, args=(here, hooks), daemon=True).start()
+        threading.Thread(target=tell, args=(here, hooks), daemon=True).start()
 
 
 def deliver_remembered(here: Space) -> None:
@@ -48,7 +48,7 @@ def deliver_remembered(here: Space) -> None:
     deliver(here, g.pop("changes", []))
 
 
-def _send_all(here: Space, hooks: list[tuple[Record, Record]]) -> None:
+def tell(here: Space, hooks: list[tuple[Record, Record]]) -> None:
     for hook, record in hooks:
         error = _send(hook["URL"], dumped([record]).encode())
         with here.store.change():

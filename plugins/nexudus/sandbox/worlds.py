@@ -39,6 +39,7 @@ def _add(here: Space, kind: str, code: str, values: dict[str, object]) -> None:
     here.create(kind, dict(values), key=id_of(kind, code))
 
 
+@cache
 def _countries() -> list[tuple[str, str]]:
     """Territories with a code of two letters that are countries, not unions, regions or tests."""
     names = Locale("en").territories
@@ -52,6 +53,7 @@ def _zones() -> list[str]:
     return sorted(name for name in zoneinfo.available_timezones() if name.partition("/")[0] in regions or name == "UTC")
 
 
+@cache  # a sandbox per test would read 500 files each time
 def _zone(name: str) -> dict[str, object]:
     zone = zoneinfo.ZoneInfo(name)
     offsets = {datetime(2026, month, 1, tzinfo=UTC).astimezone(zone).utcoffset() for month in (1, 7)}

@@ -42,8 +42,8 @@ class Program:
     def token(self, headers: dict[str, str] | None = None, **form: str) -> Answer:
         return self.session.post(f"{BASE}/api/token", data=form, headers=headers)
 
-    def sign_in(self, email: str = EMAIL, password: str = PASSWORD, **more: str) -> Record:
-        tokens: Record = self.token(grant_type="password", username=email, password=password, **more).json()
+    def sign_in(self, email: str = EMAIL, password: str = PASSWORD) -> Record:
+        tokens: Record = self.token(grant_type="password", username=email, password=password).json()
         self.session.headers["Authorization"] = f"Bearer {tokens['access_token']}"
         return tokens
 

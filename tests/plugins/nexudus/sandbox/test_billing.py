@@ -178,7 +178,10 @@ def test_issuing_mails_the_customer_unless_that_is_off(program: Program) -> None
     told = program.invoice_sales(program.sale(program.member()))
     quiet = program.invoice_sales(program.sale(program.member(NotifyOnNewInvoice=False)))
     assert (told["Sent"], quiet["Sent"]) == (True, False)
-    assert "ada@example.example" in program.rows(HISTORY, CoworkerInvoiceHistory_CoworkerInvoice=told["Id"])[0]["Description"]
+    assert (
+        "ada@example.example"
+        in program.rows(HISTORY, CoworkerInvoiceHistory_CoworkerInvoice=told["Id"])[0]["Description"]
+    )
 
 
 def test_a_payment_by_hand_pays_the_whole_invoice_once(program: Program) -> None:

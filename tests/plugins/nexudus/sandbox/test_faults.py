@@ -58,7 +58,9 @@ def test_a_burst_of_server_errors_carries_nothing_out(program: Program, ooops: b
     assert program.get(MEMBERS).json()["TotalItems"] == 0
 
 
-@pytest.mark.parametrize(("status", "header", "body"), [(409, "1", ""), (429, "2", "Too many requests. Wait 2 seconds.")])
+@pytest.mark.parametrize(
+    ("status", "header", "body"), [(409, "1", ""), (429, "2", "Too many requests. Wait 2 seconds.")]
+)
 def test_throttling_says_when_to_come_back(program: Program, status: int, header: str, body: str) -> None:
     program.control("/switches", throttle_next=1, throttle_status=status)
     answer = program.get(MEMBERS)

@@ -141,7 +141,10 @@ def test_every_documented_filter_finds_its_field() -> None:
     nowhere = {
         "Business_Last4Digits",
         "Business_PreAuthLastError",
-        *(f"User_{name}" for name in ("AccessToken", "NewPassword", "PassportNumber", "PassportCardNumber", "ChatRooms")),
+        *(
+            f"User_{name}"
+            for name in ("AccessToken", "NewPassword", "PassportNumber", "PassportCardNumber", "ChatRooms")
+        ),
     }
     for entity in ENTITIES.values():
         found = set(entity.filter_fields) | {name.lower() for name in nowhere}

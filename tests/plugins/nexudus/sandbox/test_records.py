@@ -130,7 +130,12 @@ def test_members_and_invoices_cannot_be_deleted_by_a_plain_call(program: Program
 
 def test_a_product_is_created_read_and_deleted(program: Program) -> None:
     business = program.business
-    record = {"BusinessId": business["Id"], "Name": "Mail line", "Description": "x", "CurrencyId": business["CurrencyId"]}
+    record = {
+        "BusinessId": business["Id"],
+        "Name": "Mail line",
+        "Description": "x",
+        "CurrencyId": business["CurrencyId"],
+    }
     numbers = {"SystemProductType": 0, "DisplayOrder": 0, "Price": 0, "AvailableAs": 3}
     product = program.created(program.post(PRODUCTS, **record, **numbers))
     assert program.read(PRODUCTS, product)["CurrencyCode"] == "EUR"
