@@ -129,8 +129,16 @@ def taken_over_by(customer: Customer) -> Installation | None:
     ).one_or_none()
 
 
+def goes_to(invoice: Invoice) -> Installation | None:
+    """The plugin that an invoice belongs to; None when it stays with the host's own billing."""
+    taken_over = taken_over_by(invoice.customer)
+    if taken_over is None or taken_over.cutover_at is None or invoice.created_at <= taken_over.cutover_at:
+        return None
+    return taken_over
+
+
 def billed_by_plugin() -> sa.ColumnElement[bool]:
-    """As part of a WHERE: the invoice belongs to a plugin, not to the host's own billing."""
+    """`goes_to` as part of a WHERE: the invoice belongs to a plugin, not to the host's own billing."""
     return (
         sa.select(Customer.id)
         .join(

@@ -80,7 +80,7 @@ def invoice(invoice_id: int) -> str:
         collector=outlook.collector_words(row),
         title_of=outlook.title_of,
         taxes=service.taxes_of(row),
-        may_be_sent=collecting.taken_over_by(row.customer) is not None,
+        may_be_sent=collecting.goes_to(row) is not None,
         panels=draw_panels("invoice", row),
     )
 
