@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable, Iterable
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Response, request
@@ -122,7 +123,7 @@ def _failed(here: Space, path: str) -> Response | None:
 
 
 def _throttled(status: int, wait: float, *, with_header: bool = True) -> Response:
-    seconds = max(1, round(wait + 0.5))
+    seconds = ceil(wait)
     answer = text_reply("" if status == 409 else f"Too many requests. Wait {seconds} seconds.", status)
     if status == 409:
         answer.status = "409 Too many requests, wait before trying again"

@@ -58,14 +58,11 @@ def test_a_burst_of_server_errors_carries_nothing_out(program: Program, ooops: b
     assert program.get(MEMBERS).json()["TotalItems"] == 0
 
 
-@pytest.mark.parametrize(
-    ("status", "header", "body"), [(409, "1", ""), (429, "2", "Too many requests. Wait 2 seconds.")]
-)
-def test_throttling_says_when_to_come_back(program: Program, status: int, header: str, body: str) -> None:
+@pytest.mark.parametrize(("status", "body"), [(409, ""), (429, "Too many requests. Wait 1 seconds.")])
+def test_throttling_says_when_to_come_back(program: Program, status: int, body: str) -> None:
     program.control("/switches", throttle_next=1, throttle_status=status)
     answer = program.get(MEMBERS)
-    assert (answer.status_code, answer.text) == (status, body)
-    assert int(answer.headers["Retry-After"]) <= int(header) + 1
+    assert (answer.status_code, answer.text, answer.headers["Retry-After"]) == (status, body, "1")
     assert program.get(MEMBERS).status_code == 200
 
 

@@ -62,8 +62,7 @@ def test_ids_are_given_once_by_any_number_of_threads() -> None:
     store, given = Store(None), []
 
     def take() -> None:
-        for _ in range(50):
-            given.append(store.next_id())
+        given.extend(store.next_id() for _ in range(50))
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:
