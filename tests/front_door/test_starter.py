@@ -58,7 +58,7 @@ class Run:
 
     def start_and_wait(self, **how: tuple[str, ...]) -> subprocess.Popen[str]:
         process = self.start(**how)
-        eventually(lambda: LAST_WORDS in self.said or process.poll() is not None, "it has started", 60)
+        eventually(lambda: LAST_WORDS in self.said or process.poll() is not None, "it has started", 120)
         assert LAST_WORDS in self.said, self.said
         return process
 
