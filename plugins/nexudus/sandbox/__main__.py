@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -14,11 +15,21 @@ from plugins.nexudus.sandbox import create_sandbox
 from plugins.nexudus.sandbox.seed import EMAIL, PASSWORD
 from plugins.nexudus.sandbox.space import EXTENSION, PROFILES
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 
 class _QuietHandler(WSGIRequestHandler):
     """Speaks HTTP/1.1, so that clients may keep a connection, and writes no line per request."""
 
     protocol_version = "HTTP/1.1"
+
+    def make_environ(self) -> "WSGIEnvironment":
+        """Werkzeug leaves out headers with an underscore; the refresh of a token needs one."""
+        environ = super().make_environ()
+        if "client_id" in self.headers:
+            environ["HTTP_CLIENT_ID"] = self.headers["client_id"]
+        return environ
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """The counters of the sandbox's page say what was called."""

@@ -49,7 +49,10 @@ def test_it_serves_loses_answers_on_the_wire_and_ends_when_told(
     base = f"http://127.0.0.1:{port}"
     with requests.Session() as session:
         form = {"grant_type": "password", "username": EMAIL, "password": PASSWORD}
-        tokens = session.post(f"{base}/api/token", data=form, timeout=10).json()
+        client = {"client_id": "ours"}
+        tokens = session.post(f"{base}/api/token", data=form, headers=client, timeout=10).json()
+        refresh = {"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"]}
+        tokens = session.post(f"{base}/api/token", data=refresh, headers=client, timeout=10).json()
         # Refused before its body was read; the same connection must still be good for the next call.
         assert (
             session.post(f"{base}/api/spaces/coworkers", json={"FullName": "x" * 9000}, timeout=10).status_code == 401
