@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
-from flask import current_app
+from flask import current_app, has_app_context
 from flask.testing import FlaskClient
 from itsdangerous import URLSafeTimedSerializer
 from werkzeug.test import TestResponse
@@ -40,8 +40,9 @@ class Visitor(FlaskClient):
                 headers["HX-Target"] = target
         if csrf and options.get("method", "GET") not in {"GET", "HEAD", "OPTIONS"}:
             headers["X-CSRFToken"] = self._csrf_token()
-        # What the test has read so far is old once the request has written.
-        db.session.rollback()
+        if has_app_context():  # not when this follows a redirect, which happens inside the first request
+            # What the test has read so far is old once the request has written.
+            db.session.rollback()
         return apart(super().open, *args, headers=headers, **options)
 
     def enter(self, user: User) -> None:
