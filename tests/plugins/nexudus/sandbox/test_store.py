@@ -59,7 +59,8 @@ def test_amounts_and_keys_come_back_as_they_went(tmp_path: Path) -> None:
 
 
 def test_ids_are_given_once_by_any_number_of_threads() -> None:
-    store, given = Store(None), []
+    store = Store(None)
+    given: list[int] = []
 
     def take() -> None:
         given.extend(store.next_id() for _ in range(50))
