@@ -1,0 +1,140 @@
+"""What holds when many processes want the same: one collector per invoice, one number per invoice, no gap."""
+
+import contextlib
+import multiprocessing
+from collections.abc import Callable
+from decimal import Decimal
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app.accounts.models import Account
+from app.billing import collecting, invoices
+from app.billing.collecting import PaidBy
+from app.billing.invoices import Line
+from app.billing.models import Customer, Invoice, InvoiceLine
+from app.config import Settings
+from app.db import db, end_reading, unit_of_work
+from app.errors import Conflict
+from tests import make
+from tests.cast import Cast
+
+PROCESSES, INVOICES = 8, 25
+Work = Callable[[int, list[int]], list[int]]
+
+
+def take_what_is_free(number: int, ids: list[int]) -> list[int]:
+    """Try for every invoice as gateway, as a person or as a plugin, each process in an order of its own."""
+    won = []
+    for invoice_id in ids[number:] + ids[:number]:
+        with unit_of_work():
+            if number % 3 == 0:
+                mine = collecting.collect(invoice_id)
+            elif number % 3 == 1:
+                mine = pay_by_hand(invoice_id)
+            else:
+                mine = collecting.claim(invoice_id, "nexudus")
+        if mine:
+            won.append(invoice_id)
+    return won
+
+
+def pay_by_hand(invoice_id: int) -> bool:
+    try:
+        collecting.mark_paid_by_hand(db.session.get_one(Invoice, invoice_id), PaidBy.CASH)
+    except Conflict:
+        return False
+    return True
+
+
+def write_invoices(number: int, ids: list[int]) -> list[int]:
+    """Write some invoices for the one customer; the first of three attempts fails after its number was taken."""
+    for attempt in range(9):
+        with contextlib.suppress(ZeroDivisionError), unit_of_work():
+            account, customer = db.session.get_one(Account, ids[0]), db.session.get_one(Customer, ids[1])
+            invoices.create(account, customer, [Line("Storage", Decimal(1), 1000, Decimal(23))])
+            _ = 1 / (attempt % 3)
+    return []
+
+
+def add_lines_or_take(number: int, ids: list[int]) -> list[int]:
+    """Half the processes add lines, the other half collect; nobody may add to what is collected."""
+    won = []
+    for invoice_id in ids:
+        with unit_of_work():
+            if number % 2 == 0:
+                if collecting.claim(invoice_id, "nexudus"):
+                    won.append(db.session.get_one(Invoice, invoice_id, populate_existing=True).total_minor)
+                continue
+            try:
+                account = db.session.scalars(sa.select(Account).where(Account.slug == "acme")).one()
+                row = invoices.locked(account, invoice_id)
+                invoices.extend(row, Line("Parcel", Decimal(1), 100, Decimal(0)))
+            except Conflict:
+                continue
+    return won
+
+
+def run_apart(settings: Settings, work: Work, number: int, ids: list[int], start: Barrier, out: "Queue[Any]") -> None:
+    from app import create_app  # in a process of its own
+
+    with create_app(settings).app_context():
+        start.wait(60)
+        out.put(work(number, ids))
+        db.engine.dispose()
+
+
+def race(app: Flask, work: Work, ids: list[int]) -> list[list[int]]:
+    """Let all processes do `work` at the same moment; answers what each brought back."""
+    end_reading()
+    context = multiprocessing.get_context("spawn")
+    start, out = context.Barrier(PROCESSES), context.Queue()
+    settings = app.config["SETTINGS"].model_copy(update={"plugins": ()})
+    processes = [
+        context.Process(target=run_apart, args=(settings, work, number, ids, start, out)) for number in range(PROCESSES)
+    ]
+    for process in processes:
+        process.start()
+    results = [out.get(timeout=120) for _ in processes]
+    for process in processes:
+        process.join(60)
+    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    return results
+
+
+@pytest.mark.processes
+def test_eight_processes_collect_each_invoice_once(app: Flask, cast: Cast) -> None:
+    customer = make.customer(cast.acme)
+    ids = [make.invoice(customer).id for _ in range(INVOICES)]
+
+    won = race(app, take_what_is_free, ids)
+
+    assert sorted(invoice_id for mine in won for invoice_id in mine) == sorted(ids)
+    assert db.session.scalar(sa.select(sa.func.count()).where(Invoice.collector.is_(None))) == 0
+
+
+@pytest.mark.processes
+def test_eight_processes_number_invoices_without_gap_or_repeat(app: Flask, cast: Cast) -> None:
+    customer = make.customer(cast.acme)
+
+    race(app, write_invoices, [cast.acme.id, customer.id])
+
+    numbers = sorted(int(number.split("-")[1]) for number in db.session.scalars(sa.select(Invoice.number)))
+    assert numbers == list(range(1001, 1001 + PROCESSES * 6))
+
+
+@pytest.mark.processes
+def test_no_line_is_added_once_somebody_collects(app: Flask, cast: Cast) -> None:
+    customer = make.customer(cast.acme)
+    ids = [make.invoice(customer).id for _ in range(INVOICES)]
+
+    frozen = race(app, add_lines_or_take, ids)
+
+    assert sum(map(len, frozen)) == INVOICES
+    assert sum(sum(totals) for totals in frozen) == db.session.scalar(sa.select(sa.func.sum(Invoice.total_minor)))
+    lines = sa.select(sa.func.sum(InvoiceLine.net_minor + InvoiceLine.tax_minor))
+    assert db.session.scalar(lines) == db.session.scalar(sa.select(sa.func.sum(Invoice.total_minor)))
