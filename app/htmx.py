@@ -1,6 +1,7 @@
 """Page or partial from one address, toasts and redirects: the only door to htmx's headers."""
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, redirect, render_template
 from htmx_flask import Htmx, make_response, request
@@ -27,6 +28,16 @@ def asks_for_partial() -> bool:
 def target() -> str | None:
     """Id of the element that htmx will replace."""
     return request.htmx.target if request.htmx else None
+
+
+def page_path() -> str:
+    """Path of the page that the person looks at: this request's own, or the one that htmx asks on behalf of."""
+    if not asks_for_partial():
+        return request.path
+    try:
+        return urlsplit(request.htmx.current_url or "").path
+    except ValueError:  # a header can hold anything
+        return request.path
 
 
 def page_or_partial(page: str, partial: str, **context: Any) -> str:

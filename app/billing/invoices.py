@@ -46,6 +46,8 @@ class Line:
         description = line(description, 300, "description")
         if not description:
             raise InvalidInput("Say what is billed.", "description")
+        if not tidy(unit_price):
+            raise InvalidInput("Type a price.", "unit_price")
         amount = _decimal(quantity, "quantity", QUANTITY_DECIMALS)
         if not 0 < amount <= LARGEST_QUANTITY:
             raise InvalidInput(f"A quantity is more than 0 and at most {LARGEST_QUANTITY:,}.", "quantity")

@@ -10,6 +10,7 @@ from app.access import OFFICE, Role
 from app.accounts.models import Account, User
 from app.clock import local
 from app.db import end_reading
+from app.htmx import page_path
 from app.installations.models import InstallationState
 from app.installations.services import active_installations
 from app.work import silent_since
@@ -128,8 +129,8 @@ def _frame() -> Frame:
 
 def _entry(label: str, endpoint: str, below: str | None = None) -> Entry:
     """An entry; it is the current one on its own address and on those below it."""
-    url = url_for(endpoint)
-    return Entry(label, url, current=request.path == url or request.path.startswith(below or url + "/"))
+    url, path = url_for(endpoint), page_path()
+    return Entry(label, url, current=path == url or path.startswith(below or url + "/"))
 
 
 def _host_entries(role: Role) -> list[Entry]:

@@ -182,6 +182,7 @@ def _draw_form(form: InvoiceForm, customer_id: int) -> str:
         "billing/_invoice_form.html",
         form=form,
         customer=customers.get(g.account, customer_id),
+        lines_changed=form.is_submitted(),
     )
 
 

@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable
 
 import pytest
@@ -55,6 +56,13 @@ class TestTheToggle:
         assert 'hx-swap-oob="true"' in on
         assert "/acme/example/" in on
         assert "/acme/example/" not in off
+
+    def test_the_menu_that_comes_along_stays_where_the_person_is(self, ana: Visitor) -> None:
+        here = {"HX-Current-URL": "http://localhost/acme/invoices?status=paid"}
+
+        menu = ana.post(TOGGLE, data={"on": "1"}, htmx=True, headers=here).text
+
+        assert re.search(r'href="/acme/invoices" aria-current="page"', menu)
 
     def test_without_javascript_it_leads_back_to_its_block(self, ana: Visitor) -> None:
         answer = ana.post(TOGGLE, data={"on": "1"})
