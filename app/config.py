@@ -28,9 +28,7 @@ class BadSettings(SystemExit):
 class Settings(BaseSettings):
     """Everything the environment decides. Build it with `Settings.read()`, which turns errors into sentences."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="SPHEREMAIL_", env_file=".env", extra="ignore", frozen=True
-    )
+    model_config = SettingsConfigDict(env_prefix="SPHEREMAIL_", env_file=".env", extra="ignore", frozen=True)
 
     env: Literal["demo", "production"] = "demo"
     data_dir: Path = Path("var")

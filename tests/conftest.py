@@ -23,7 +23,7 @@ from tests.visitors import HeardBell, Visitor, apart
 if TYPE_CHECKING:
     from tests.services import Postgres
 
-pytest_plugins = ["tests.services"]  # pytest wants to import it itself
+pytest_plugins = ["tests.services", "tests.mail_services"]  # pytest wants to import it itself
 
 # Pages only need to know what the browser files are called; a test that opens a browser gathers the real ones.
 FILES = ("bootstrap.min.css", "tokens.css", "app.css", "styleguide.css", "app.js", "htmx.min.js", "icon.svg")

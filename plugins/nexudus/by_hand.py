@@ -1,6 +1,7 @@
 """Linking one customer by hand: searching, candidates, choosing, and taking it back."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -9,6 +10,7 @@ from app.billing.models import Customer
 from app.db import db, unit_of_work
 from app.errors import Conflict, InvalidInput, NotFound, Outside
 from plugins.nexudus import links, members
+from plugins.nexudus.linking import OVERLAP
 from plugins.nexudus.matching import holders_of, same_email
 from plugins.nexudus.models import Connection, How, MemberLink, SeenMember
 from plugins.nexudus.session import turn
@@ -54,8 +56,11 @@ def _ask_nexudus(connection_id: int, email: str) -> tuple[bool, str]:
     with turn(connection_id, SEARCH_S) as mine:
         if mine is None:
             return False, "Nexudus is busy with another run, so this is what the last listing knew."
+        since = _listed_at(connection_id)
         try:
             found = mine.remote.members_with_email(email)
+            # A search there may mind the case of an email; whoever came or changed since the last listing is read too.
+            found += mine.remote.members_page(1, updated_since=since).records if since else ()
         except Outside as error:
             return False, f"{error.sentence} This is what the last listing knew."
         with unit_of_work() as session:
@@ -64,6 +69,12 @@ def _ask_nexudus(connection_id: int, email: str) -> tuple[bool, str]:
             for member in found:
                 links.remember(connection, members.seen(connection_id, member))
     return True, ""
+
+
+def _listed_at(connection_id: int) -> datetime | None:
+    listed_at = db.session.get_one(Connection, connection_id).members_listed_at
+    db.session.rollback()
+    return listed_at - OVERLAP if listed_at else None
 
 
 def _candidates(connection: Connection, customer: Customer, text: str) -> list[Candidate]:

@@ -21,17 +21,23 @@ def link_of(connection: Connection, customer_id: int) -> MemberLink | None:
 
 
 def put_link(connection: Connection, customer: Customer, state: LinkState, reason: str = "") -> MemberLink:
-    """The customer's row in a state without a member; a person's decision is not overwritten by this."""
-    link = link_of(connection, customer.id)
-    if link is None:
-        link = MemberLink(
-            account_id=connection.account_id, connection_id=connection.id, customer_id=customer.id, state=state
-        )
-        db.session.add(link)
-    link.state, link.reason, link.since = state, reason[:300], clock.now()
-    link.member_id, link.member_name, link.member_email, link.how, link.by = None, "", "", None, ""
+    """The customer's row in a state without a member."""
+    row = _emptied(connection, customer)
+    row.state, row.reason = state, reason[:300]
     db.session.flush()
-    return link
+    return row
+
+
+def _emptied(connection: Connection, customer: Customer) -> MemberLink:
+    """The customer's row, new or cleared of what it said before; the caller says what it is from now on."""
+    with db.session.no_autoflush:
+        row = link_of(connection, customer.id)
+    if row is None:
+        row = MemberLink(account_id=connection.account_id, connection_id=connection.id, customer_id=customer.id)
+        db.session.add(row)
+    row.member_id, row.member_name, row.member_email, row.how, row.by = None, "", "", None, ""
+    row.reason, row.retry_at, row.since = "", None, clock.now()
+    return row
 
 
 def link(connection: Connection, customer: Customer, member: SeenMember, how: How, by: str = "") -> MemberLink:
@@ -42,9 +48,11 @@ def link(connection: Connection, customer: Customer, member: SeenMember, how: Ho
     holder = holders_of(connection, [member.member_id]).get(member.member_id)
     if holder is not None and holder.id != customer.id:
         raise Conflict(f"Taken: linked to {holder.full_name}.")
-    row = put_link(connection, customer, LinkState.LINKED)
+    row = _emptied(connection, customer)
+    row.state = LinkState.LINKED
     row.member_id, row.member_name, row.member_email = member.member_id, member.full_name, member.email
     row.how, row.by = how, by
+    db.session.flush()
     set_billed_by(customer, PLUGIN)
     audit.record("member_linked", customer, member_id=member.member_id, how=how.value, by=by)
     return row

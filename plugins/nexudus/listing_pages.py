@@ -91,7 +91,7 @@ def state_counts(connection: Connection) -> dict[LinkState, int]:
         .where(MemberLink.connection_id == connection.id)
         .group_by(MemberLink.state)
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 def not_connected(connection: Connection) -> int:
