@@ -11,12 +11,12 @@ from app.billing import collecting
 from app.billing.models import Invoice
 from app.db import db, unit_of_work
 from app.errors import Refused
-from app.money import Money
 from plugins.nexudus import tax_products
 from plugins.nexudus.frozen import BillTo, FrozenInvoice, FrozenLine, described, marker_for, thaw
 from plugins.nexudus.links import PLUGIN, link_of
-from plugins.nexudus.models import ExportState, InvoiceExport, LinkState, SeenMember, TaxProduct, Writer
+from plugins.nexudus.models import ExportState, InvoiceExport, LinkState, SeenMember, Writer
 from plugins.nexudus.session import Turn
+from plugins.nexudus.tax_products import RateThere
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _destination(export: InvoiceExport) -> _Destination:
 
 
 def _freeze(
-    export: InvoiceExport, to: _Destination, products: dict[Decimal, TaxProduct], country_id: int | None
+    export: InvoiceExport, to: _Destination, products: dict[Decimal, RateThere], country_id: int | None
 ) -> FrozenInvoice:
     connection, invoice, customer = export.connection, export.invoice, export.invoice.customer
     account = connection.installation.account
@@ -121,7 +121,7 @@ def _freeze(
     )
 
 
-def _frozen_line(invoice: Invoice, marker: str, products: dict[Decimal, TaxProduct], index: int) -> FrozenLine:
+def _frozen_line(invoice: Invoice, marker: str, products: dict[Decimal, RateThere], index: int) -> FrozenLine:
     line, position = invoice.lines[index], index + 1
     product = products[line.tax_rate]
     return FrozenLine(
@@ -131,11 +131,6 @@ def _frozen_line(invoice: Invoice, marker: str, products: dict[Decimal, TaxProdu
         net_minor=line.net_minor,
         tax_minor=line.tax_minor,
         tax_rate=line.tax_rate,
-        tax_name=product.tax_rate_name,
+        tax_name=product.name,
         product_id=product.product_id,
     )
-
-
-def total(frozen: FrozenInvoice) -> Money:
-    """What the frozen invoice came to."""
-    return Money(frozen.total_minor, frozen.currency)

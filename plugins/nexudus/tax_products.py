@@ -23,8 +23,16 @@ def percent(rate: Decimal) -> str:
     return f"{rate.normalize():f}"
 
 
-def ready(turn: Turn, business_id: int, rates: Iterable[Decimal], *, sells: bool) -> dict[Decimal, TaxProduct]:
-    """What each tax rate is over there, detached from the session; asked for once and then remembered.
+@dataclass(frozen=True, slots=True)
+class RateThere:
+    """What a tax rate of ours is over there."""
+
+    name: str
+    product_id: int | None
+
+
+def ready(turn: Turn, business_id: int, rates: Iterable[Decimal], *, sells: bool) -> dict[Decimal, RateThere]:
+    """What each tax rate is over there; asked for once and then remembered.
 
     With `sells` each also has a product, made by us if the Operator allowed it. `Refused` "tax_rate_missing" or
     "product_missing" names what a person has to do.
@@ -36,9 +44,8 @@ def ready(turn: Turn, business_id: int, rates: Iterable[Decimal], *, sells: bool
             row = _look_for_rate(turn, business_id, rate)
         if sells and row.product_id is None:
             row = _product_for(turn, row)
-        db.session.expunge(row)
-        db.session.rollback()
-        found[rate] = row
+        found[rate] = RateThere(row.tax_rate_name, row.product_id)
+    db.session.rollback()
     return found
 
 

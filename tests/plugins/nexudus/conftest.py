@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 
 from app import clock
@@ -112,7 +113,7 @@ def connected(connect: Callable[[], Connection], bell: HeardBell) -> Connection:
 
 def the_connection() -> Connection:
     """The connection in use."""
-    return db.session.scalars(db.select(Connection).where(Connection.ended_at.is_(None))).one()
+    return db.session.scalars(sa.select(Connection).where(Connection.ended_at.is_(None))).one()
 
 
 def the_installation(cast: Cast) -> Installation:
@@ -122,12 +123,12 @@ def the_installation(cast: Cast) -> Installation:
 
 
 def link_of(customer: Customer) -> MemberLink | None:
-    return db.session.scalars(db.select(MemberLink).where(MemberLink.customer_id == customer.id)).one_or_none()
+    return db.session.scalars(sa.select(MemberLink).where(MemberLink.customer_id == customer.id)).one_or_none()
 
 
 def export_of(invoice: Invoice) -> InvoiceExport | None:
     return db.session.scalars(
-        db.select(InvoiceExport).where(InvoiceExport.invoice_id == invoice.id).execution_options(populate_existing=True)
+        sa.select(InvoiceExport).where(InvoiceExport.invoice_id == invoice.id).execution_options(populate_existing=True)
     ).one_or_none()
 
 
