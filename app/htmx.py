@@ -33,11 +33,11 @@ def target() -> str | None:
 def page_path() -> str:
     """Path of the page that the person looks at: this request's own, or the one that htmx asks on behalf of."""
     if not asks_for_partial():
-        return request.path
+        return str(request.path)
     try:
-        return urlsplit(request.htmx.current_url or "").path
+        return urlsplit(str(request.htmx.current_url or "")).path
     except ValueError:  # a header can hold anything
-        return request.path
+        return ""
 
 
 def page_or_partial(page: str, partial: str, **context: Any) -> str:
