@@ -38,5 +38,6 @@ def line(text: str, longest: int, field: str) -> str:
 
 def fold(text: str) -> str:
     """How text is compared and sorted: without regard to case, accents and width."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    # Twice: what stands for several letters may fall apart into capitals, and small letters into pieces.
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(letter for letter in plain if not unicodedata.combining(letter))
