@@ -148,7 +148,8 @@ class Folder(Base):
     owed: Mapped[dict[str, Any]] = mapped_column(default=dict)
     # The chunk a worker has in hand: noted before it is fetched, so that a killed worker leaves a trace.
     in_hand: Mapped[list[Any]] = mapped_column(default=list)
-    # What arrived earlier is none of our business, unless an import was asked for.
+    began_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # What arrived earlier is none of our business; an import moves this back.
     watched_from: Mapped[datetime] = mapped_column(default=clock.now)
     # While a rebuilt mailbox is linked anew: {"next": uid, "last": uid}. Nothing is deleted by UID meanwhile.
     relinking: Mapped[dict[str, Any]] = mapped_column(default=dict)
@@ -186,6 +187,7 @@ class ConnectionTest(Base, Due, Leased):
     sample: Mapped[list[Any]] = mapped_column(default=list)
     # Where watching begins if these settings are saved: [{"kind", "name", "uidvalidity", "uidnext"}].
     begins_at: Mapped[list[Any]] = mapped_column(default=list)
+    waiting: Mapped[int | None]  # messages that came since an account was last watched
 
 
 class ImportRun(Base):
@@ -210,9 +212,10 @@ class ImportRun(Base):
     begun_at: Mapped[datetime] = mapped_column(default=clock.now)
     begun_by: Mapped[str] = mapped_column(sa.String(254), default="")
     ended_at: Mapped[datetime | None]
-    # Per folder id: {"uidvalidity", "next", "last"}; what is left is asked of the server again in every slice.
+    # Per folder id, as [uidvalidity, uid]: how far it is; what is left is asked of the server in every slice.
     places: Mapped[dict[str, Any]] = mapped_column(default=dict)
     total: Mapped[int | None]
+    done: Mapped[int] = mapped_column(default=0)
     counts: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
     email_account: Mapped[EmailAccount] = relationship()

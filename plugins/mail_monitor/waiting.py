@@ -118,13 +118,14 @@ class StubAddress(Base):
 
     __tablename__ = "mail_monitor_stub_address"
     __table_args__ = (
+        sa.UniqueConstraint("stub_id", "address_key"),
         sa.Index("ix_mail_monitor_stub_address_account_id_address_key", "account_id", "address_key"),
         sa.Index("ix_mail_monitor_stub_address_account_id_plain_key", "account_id", "plain_key"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
-    stub_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_monitor_stub.id", ondelete="CASCADE"), index=True)
+    stub_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_monitor_stub.id", ondelete="CASCADE"))
     address_key: Mapped[str] = mapped_column(sa.String(254))
     plain_key: Mapped[str] = mapped_column(sa.String(254))  # without a +tag
 

@@ -1,0 +1,134 @@
+"""Messages in hand: first their headers, then whose they are, then the bodies of those that belong to somebody.
+
+A batch is at most 100 messages and 8 MB of bodies, so that a mailbox of any size costs the same memory. While the
+child reads one batch the next one is fetched.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.db import db
+from plugins.mail_monitor import directory, presets
+from plugins.mail_monitor.fetched import Fetched
+from plugins.mail_monitor.letters import Envelope, Letter, Unreadable
+from plugins.mail_monitor.models import EmailAccount
+from plugins.mail_monitor.places import FolderPlace
+from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Unknown, decide, keys_of
+from plugins.mail_monitor.turns import Turn
+
+MOST_MESSAGES = 100
+MOST_BYTES = 8 * 1024 * 1024
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One message in hand: where it lies, what its header says, and what is to become of it."""
+
+    uid: int
+    size: int
+    received_at: datetime
+    head: bytes
+    envelope: Envelope
+    decision: Decision
+    is_too_large: bool = False
+
+    @property
+    def needs_body(self) -> bool:
+        return isinstance(self.decision, Filed | Doubtful)
+
+
+@dataclass(slots=True)
+class Batch:
+    """Some messages of one folder that are filed in one transaction."""
+
+    place: FolderPlace
+    uids: list[int]  # all that are settled by it, gone ones included
+    items: list[Item]
+    raws: dict[int, bytes] = field(default_factory=dict)
+    partial: dict[int, Letter] = field(default_factory=dict)
+    reading: "Future[list[Letter | Unreadable]] | None" = None
+    letters: dict[int, Letter | Unreadable] = field(default_factory=dict)
+    is_filed: bool = False
+
+    @property
+    def missing(self) -> set[int]:
+        """UIDs whose body is needed and did not come."""
+        return {item.uid for item in self.items if item.needs_body and item.uid not in self.letters}
+
+    def fetch(self, turn: Turn) -> None:
+        """Get the bodies that are needed, and let the child begin to read them."""
+        wanted = [item for item in self.items if item.needs_body]
+        mailbox = turn.at(self.place.name, self.place.uidvalidity)
+        self.raws = mailbox.whole([item.uid for item in wanted if not item.is_too_large])
+        for item in wanted:
+            if item.is_too_large:
+                beginning = mailbox.beginning(item.uid)
+                self.partial[item.uid] = turn.parser.beginning(item.head, beginning)
+        if self.raws:
+            self.reading = turn.parser.begin_letters(list(self.raws.values()))
+
+    def finish_reading(self, turn: Turn) -> None:
+        """Wait for the child; raises `ParserDied`."""
+        if self.reading is not None:
+            self.letters = dict(zip(self.raws, turn.parser.end_letters(self.reading), strict=True))
+        self.letters.update(self.partial)
+
+
+def look(turn: Turn, place: FolderPlace, seen: Sequence[Fetched]) -> list[Item]:
+    """Read headers and decide whose each message is; raises `ParserDied`."""
+    if not seen:
+        return []
+    heads = [one.bodies.get("HEADER", b"") for one in seen]
+    envelopes = turn.parser.envelopes(heads)
+    row = db.session.get_one(EmailAccount, turn.email_account_id)
+    known = knowledge(row, envelopes)
+    largest = row.largest_mb * MB
+    db.session.rollback()
+    return [
+        Item(
+            uid=one.uid,
+            size=one.size,
+            received_at=one.received_at,
+            head=head,
+            envelope=envelope,
+            decision=decide(envelope, known, outgoing=place.is_sent),
+            is_too_large=one.size > largest,
+        )
+        for one, head, envelope in zip(seen, heads, envelopes, strict=True)
+    ]
+
+
+def knowledge(row: EmailAccount, envelopes: Sequence[Envelope]) -> Known:
+    """What is known of every address in these headers."""
+    keys = {key for envelope in envelopes for key in keys_of(envelope)}
+    servers = presets.results_servers(row.provider, row.results_server)
+    return directory.known_for(row.account_id, keys, row.relays, servers)
+
+
+def portions(uids: Sequence[int]) -> Iterator[list[int]]:
+    """UIDs in lists of at most `MOST_MESSAGES`."""
+    for start in range(0, len(uids), MOST_MESSAGES):
+        yield list(uids[start : start + MOST_MESSAGES])
+
+
+def split(place: FolderPlace, uids: Sequence[int], items: Sequence[Item]) -> Iterator[Batch]:
+    """The same messages as batches whose bodies fit into memory; a large one is alone. Gone ones go with the first."""
+    gone = sorted(set(uids) - {item.uid for item in items})
+    batch, weight = Batch(place, gone, []), 0
+    for item in items:
+        size = min(item.size, MB) if item.is_too_large else item.size if item.needs_body else 0
+        if batch.items and weight + size > MOST_BYTES:
+            yield batch
+            batch, weight = Batch(place, [], []), 0
+        batch.items.append(item)
+        batch.uids.append(item.uid)
+        weight += size
+    yield batch
+
+
+def is_stub(item: Item) -> bool:
+    """Whether only the header is kept: a stranger, but one who could become a customer."""
+    return isinstance(item.decision, Unknown) and bool(item.decision.keys)

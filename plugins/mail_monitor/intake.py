@@ -1,0 +1,214 @@
+"""Reading messages into records: chunk by chunk, and one at a time what went wrong in a chunk.
+
+A chunk is noted before it is fetched and filed in one transaction with the note taken back. If the child dies, an
+answer is malformed or the worker is killed, its messages are owed: each is tried alone, its tries counted before it is
+touched, and only a message that fails alone three times is put into quarantine.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from app import clock
+from app.db import db, unit_of_work
+from app.errors import NotSent
+from plugins.mail_monitor import filing, put_aside
+from plugins.mail_monitor.batches import Batch, Item, look, portions, split
+from plugins.mail_monitor.fetched import Fetched
+from plugins.mail_monitor.letters import Envelope, Sender, Unreadable
+from plugins.mail_monitor.mailbox import Mailbox
+from plugins.mail_monitor.message_rows import Source, keep_blobs
+from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.parser import ParserDied
+from plugins.mail_monitor.places import FolderPlace, put_down, take_in_hand
+from plugins.mail_monitor.senders import Unknown
+from plugins.mail_monitor.turns import Tally, Turn
+
+log = structlog.get_logger()
+
+MOST_TRIES = 3
+DIED = Unreadable("died", "Reading it took too much time or memory, three times.")
+NEVER_CAME = Unreadable("not_given", "The server did not hand it out, three times. Open it in the mailbox.")
+
+Note = Callable[[Folder, Sequence[int], Tally], None]
+"""What else is noted in the transaction that settles some UIDs: a cursor, the progress of an import."""
+Sieve = Callable[[Turn, FolderPlace, list[Fetched]], list[Fetched]]
+"""Takes out what is known already, once the headers are there."""
+
+
+def no_note(folder: Folder, uids: Sequence[int], tally: Tally) -> None:
+    """Nothing else."""
+
+
+def all_of_them(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetched]:
+    """Nothing is taken out."""
+    return seen
+
+
+@dataclass(slots=True)
+class Reader:
+    """Reads in one folder. `note` joins every transaction, `sieve` drops what needs no reading."""
+
+    turn: Turn
+    place: FolderPlace
+    note: Note = no_note
+    sieve: Sieve = all_of_them
+
+    def read(self, uids: Sequence[int]) -> bool:
+        """Read messages in chunks, one being filed while the child reads the next; False when the turn ended before.
+
+        Raises the `Outside` error of a connection that broke: what was fetched by then is filed, the rest is owed.
+        """
+        waiting: Batch | None = None
+        for chunk in portions(uids):
+            if self.turn.is_over:
+                self._finish(waiting)
+                return False
+            take_in_hand(self.turn, self.place, chunk)
+            try:
+                waiting = self._fetch(chunk, waiting)
+            except ParserDied:
+                self._finish(waiting)
+                waiting = None
+                self._owe(chunk)
+            except NotSent:
+                self._finish(waiting)
+                self._owe(chunk)
+                raise
+        self._finish(waiting)
+        return True
+
+    def _mailbox(self) -> Mailbox:
+        return self.turn.at(self.place.name, self.place.uidvalidity)
+
+    def _fetch(self, chunk: list[int], waiting: Batch | None) -> Batch | None:
+        found = self._mailbox().headers(chunk)
+        seen = self.sieve(self.turn, self.place, sorted(found.values(), key=lambda one: one.uid))
+        for batch in split(self.place, chunk, look(self.turn, self.place, seen)):
+            batch.fetch(self.turn)
+            self._finish(waiting)
+            waiting = batch
+        return waiting
+
+    def _finish(self, batch: Batch | None) -> None:
+        """File what the child has read; if it died over it, its messages are owed one at a time."""
+        if batch is None or batch.is_filed:
+            return
+        try:
+            batch.finish_reading(self.turn)
+        except ParserDied:
+            self._owe(batch.uids)
+            return
+        self._file(batch)
+
+    def _file(self, batch: Batch, tries: int = 1) -> None:
+        turn = self.turn
+        hashes = turn.store.put_all(turn.account_id, filing.contents_of(batch))
+        missing = batch.missing
+        settled = [uid for uid in batch.uids if uid not in missing]
+        with unit_of_work() as session:
+            turn.lease.renew(**count_today(turn, len(settled), sum(len(raw) for raw in batch.raws.values())))
+            source = Source(turn.account_id, turn.email_account_id)
+            tally = filing.file_batch(session, source, batch, hashes, tries)
+            folder = session.get_one(Folder, self.place.folder_id)
+            put_down(folder, settled, settled=True)
+            put_down(folder, missing, settled=False)
+            tally.seen -= len(missing)
+            self.note(folder, batch.uids, tally)
+        batch.is_filed = True
+        turn.tally.add(tally)
+
+    def _owe(self, uids: Sequence[int]) -> None:
+        with unit_of_work() as session:
+            self.turn.lease.renew()
+            folder = session.get_one(Folder, self.place.folder_id)
+            put_down(folder, [uid for uid in uids if uid in folder.in_hand], settled=False)
+            self.note(folder, uids, Tally())
+
+    def read_owed(self) -> bool:
+        """Try each owed message alone, until it is filed or quarantined; False when the turn ended before.
+
+        One that broke the connection is left for the next turn: the network may have been to blame.
+        """
+        left: set[int] = set()
+        while owed := [one for one in self._owed() if one[0] not in left]:
+            for uid, tries in owed:
+                if self.turn.is_over:
+                    return False
+                if not self._read_alone(uid, tries + 1):
+                    left.add(uid)
+        return True
+
+    def _owed(self) -> list[tuple[int, int]]:
+        folder = db.session.get_one(Folder, self.place.folder_id, populate_existing=True)
+        owed = sorted((int(uid), int(tries)) for uid, tries in folder.owed.items())
+        db.session.rollback()
+        return owed
+
+    def _read_alone(self, uid: int, tries: int) -> bool:
+        """One try; False when the connection broke over it."""
+        mailbox = self._mailbox()
+        with unit_of_work() as session:
+            self.turn.lease.renew()
+            folder = session.get_one(Folder, self.place.folder_id)
+            folder.owed = {**folder.owed, str(uid): tries}
+        log.info("message_alone", email_account_id=self.turn.email_account_id, uid=uid, tries=tries)
+        one: Fetched | None = None
+        try:
+            one = mailbox.header(uid)
+            problem = None if self._take_alone(uid, one, tries) else NEVER_CAME
+        except ParserDied:
+            problem = DIED
+        except NotSent:
+            problem = NEVER_CAME
+            self.turn.drop()
+        if problem is not None and tries >= MOST_TRIES:
+            self._quarantine(one or Fetched(uid, 0, clock.now()), problem, tries)
+        return problem is not NEVER_CAME
+
+    def _take_alone(self, uid: int, one: Fetched | None, tries: int) -> bool:
+        """Read and file one message; False when its body did not come."""
+        seen = self.sieve(self.turn, self.place, [one] if one is not None else [])
+        for batch in split(self.place, [uid], look(self.turn, self.place, seen)):
+            batch.fetch(self.turn)
+            batch.finish_reading(self.turn)
+            self._file(batch, tries)
+            if batch.missing:
+                return False
+        return True
+
+    def _quarantine(self, one: Fetched, problem: Unreadable, tries: int) -> None:
+        """Put aside what cannot be read even alone, with its original if that can be had."""
+        head = one.bodies.get("HEADER", b"")
+        raw = self._original(one) if problem is DIED else None
+        hashes = self.turn.store.put_all(self.turn.account_id, [raw] if raw is not None else [])
+        item = Item(one.uid, one.size, one.received_at, head, self._envelope(head), Unknown("", "", ()))
+        with unit_of_work() as session:
+            self.turn.lease.renew()
+            source = Source(self.turn.account_id, self.turn.email_account_id)
+            keep_blobs(session, source, hashes)
+            put_aside.quarantine(session, source, self.place, item, problem, "".join(hashes.values()), tries)
+            put_down(session.get_one(Folder, self.place.folder_id), [one.uid], settled=True)
+        self.turn.tally.seen += 1
+        self.turn.tally.quarantined += 1
+
+    def _envelope(self, head: bytes) -> Envelope:
+        try:
+            return self.turn.parser.envelopes([head])[0]
+        except ParserDied:
+            return Envelope(Sender())
+
+    def _original(self, one: Fetched) -> bytes | None:
+        row = db.session.get_one(EmailAccount, self.turn.email_account_id)
+        largest = row.largest_mb * 1024 * 1024
+        db.session.rollback()
+        return self._mailbox().whole([one.uid]).get(one.uid) if one.size <= largest else None
+
+
+def count_today(turn: Turn, messages: int, size: int) -> dict[str, object]:
+    """What is added to the day's volume, as changes of the account's row."""
+    return {
+        "messages_today": EmailAccount.messages_today + messages,
+        "bytes_today": EmailAccount.bytes_today + size,
+    }

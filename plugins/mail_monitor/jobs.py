@@ -1,0 +1,101 @@
+"""Background work of the plugin: a slice for one email account, a test of settings, and what the host's events ring."""
+
+import structlog
+
+from app import clock
+from app.db import db, unit_of_work
+from app.errors import Outside
+from app.installations.models import Installation
+from app.work import Lease, LeaseLost
+from plugins.mail_monitor import accounts, credentials, pausing, scanning, strangers, testing
+from plugins.mail_monitor.connection_test import Steps, Trial
+from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount
+from plugins.mail_monitor.turns import Turn, turn
+
+log = structlog.get_logger()
+
+SLICE_S = 40
+
+
+def work_on_account(email_account_id: int) -> None:
+    """One slice of everything an email account has to do; says in its row when it wants the next one."""
+    row = db.session.get(EmailAccount, email_account_id)
+    works = row is not None and row.active and row.installation.is_on
+    db.session.rollback()
+    if not works:
+        return
+    with turn(email_account_id, SLICE_S) as mine:
+        if mine is None:
+            log.info("mailbox_busy", email_account_id=email_account_id)
+            return
+        try:
+            _scan(mine)
+        except LeaseLost:
+            log.info("lease_lost", email_account_id=email_account_id)
+
+
+def _scan(mine: Turn) -> None:
+    try:
+        all_done = scanning.work(mine)
+    except Outside as error:
+        log.warning("scan_failed", email_account_id=mine.email_account_id, error=type(error).__name__, **error.details)
+        pausing.pause(mine, error)
+    else:
+        pausing.rest(mine, all_done=all_done)
+        log.info("scanned", email_account_id=mine.email_account_id, **mine.tally.counts())
+
+
+def customer_has_address(installation_id: int, customer_id: int) -> None:
+    """A customer was activated or has another address: fetch what was kept as a stranger's."""
+    installation = db.session.get(Installation, installation_id)
+    if installation is None:
+        return
+    account_id = installation.account_id
+    with unit_of_work():
+        strangers.look_again(account_id)
+
+
+def test_connection(test_id: int) -> None:
+    """Do a test and note every step for whoever watches; an old one is forgotten with its passwords."""
+    with unit_of_work() as session:
+        test = session.get(ConnectionTest, test_id)
+        if test is not None and test.asked_at <= clock.now() - testing.KEPT:
+            session.delete(test)
+            test = None
+        if test is None or test.ended_at is not None:
+            return
+    lease = Lease.take(ConnectionTest, test_id)
+    if lease is None:
+        return
+    try:
+        _run(lease, test_id)
+    except LeaseLost:
+        log.info("lease_lost", test_id=test_id)
+    finally:
+        db.session.rollback()
+        lease.give_back()
+
+
+def _run(lease: Lease, test_id: int) -> None:
+    test = db.session.get_one(ConnectionTest, test_id)
+    settings, passwords, kept_until = testing.settings_of(test), credentials.kept(test), test.asked_at + testing.KEPT
+    account_id, email_account_id = test.account_id, test.email_account_id
+    db.session.rollback()
+
+    def keep(steps: Steps) -> None:
+        with unit_of_work():
+            lease.renew(steps=steps)
+
+    trial = Trial(account_id, settings, passwords, keep)
+    passed = trial.run(accounts.guard(), email_account_id)
+    with unit_of_work():
+        lease.renew(
+            state=ConnectionTestState.PASSED if passed else ConnectionTestState.FAILED,
+            steps=trial.steps,
+            sample=trial.found.sample,
+            begins_at=trial.found.begins_at,
+            waiting=trial.found.waiting,
+            ended_at=clock.now(),
+            due_at=kept_until,
+            nudged_at=None,
+        )

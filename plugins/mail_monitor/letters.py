@@ -1,0 +1,67 @@
+"""Plain data that reading a mail gives: what its header says, what is in it, or why it could not be read."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from plugins.mail_monitor.address_lists import Named
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who a mail says it is from. With a `doubt` (a sentence) nobody is to be believed to have written it."""
+
+    name: str = ""
+    address: str = ""
+    doubt: str = ""
+    mentioned: tuple[str, ...] = ()  # every address that From holds anywhere, names included
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the header says."""
+
+    sender: Sender
+    message_id: str = ""
+    subject: str = ""
+    reply_to: tuple[Named, ...] = ()
+    to: tuple[Named, ...] = ()
+    cc: tuple[Named, ...] = ()
+    bcc: tuple[Named, ...] = ()
+    date_text: str = ""
+    sent_at: datetime | None = None
+    in_reply_to: str = ""
+    references: tuple[str, ...] = ()
+    results: tuple[str, ...] = ()  # Authentication-Results, newest first
+    automatic: str = ""  # why it was not written by a person, "" when it was
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A part that is not the text: always offered as a download."""
+
+    name: str
+    content_type: str
+    data: bytes = field(repr=False)
+    content_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A whole mail: every leaf of it is in `text` or `html`, or a file."""
+
+    envelope: Envelope
+    body_hash: str
+    text: str = ""
+    html: str = ""
+    files: tuple[File, ...] = ()
+    leaves: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """Why a mail could not be read: a short code and a sentence."""
+
+    code: str
+    reason: str

@@ -1,0 +1,261 @@
+"""Speaks IMAP and answers in our words: plain data in, plain data out, one of the five errors otherwise.
+
+Folders are only ever examined: nothing here selects one for writing, and no flag changes
+(https://www.rfc-editor.org/rfc/rfc3501). Sender-controlled text never goes into a command.
+"""
+
+import contextlib
+import imaplib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Self
+
+from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
+
+from app.errors import NotSent, Outside, Refused
+from plugins.mail_monitor import refusals
+from plugins.mail_monitor.egress import Guard
+from plugins.mail_monitor.fetched import Fetched, read_answers
+from plugins.mail_monitor.imap_client import LARGEST_ANSWER, Server, Tell, WatchedMailBox
+
+COMMAND_S = 40.0
+GOODBYE_S = 3.0
+LITTLE = 8 * 1024 * 1024
+LARGEST_HEADER = 256 * 1024
+BEGINNING = 64 * 1024
+SENT_NAMES = {
+    *("sent", "sent items", "sent mail", "sent messages", "gesendet", "gesendete elemente", "gesendete objekte"),
+    *("envoyés", "éléments envoyés", "messages envoyés", "enviados", "elementos enviados", "inviata", "inviati"),
+    *("posta inviata", "verzonden", "verzonden items", "wysłane", "elementy wysłane", "itens enviados", "skickat"),
+    *("sendt post", "lähetetyt", "отправленные", "已发送", "已发送邮件", "送信済みアイテム", "보낸 편지함"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FolderName:
+    """A folder on the server, with its flags in small letters."""
+
+    name: str
+    flags: frozenset[str]
+    delimiter: str
+
+
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    """How a folder stands. `uidvalidity` 0: the server gives none, so its UIDs cannot be relied on."""
+
+    uidvalidity: int
+    uidnext: int
+    messages: int
+
+
+def told_nobody(step: str, detail: str) -> None:
+    """For callers who need no news of the way in."""
+
+
+class Mailbox:
+    """One signed-in connection. Every method raises one of the five `Outside` errors, and nothing else of the wire."""
+
+    def __init__(self, server: Server, guard: Guard, ends: float, tell: Tell = told_nobody) -> None:
+        """Connect and sign in, all before `ends` (monotonic clock)."""
+        self._server = server
+        with self._translated():
+            self._box = WatchedMailBox(server, guard, ends, tell)
+        tell("speaks", "")
+        try:
+            self._sign_in()
+        except Outside:
+            self.close()
+            raise
+        tell("signed_in", server.user)
+
+    def _sign_in(self) -> None:
+        if "LOGINDISABLED" in self._box.client.capabilities:
+            raise Refused("The server takes no password without encryption.", code="encryption")
+        plain = self._server.user.isascii() and self._server.password.isascii()
+        sign_in = self._box.login if plain else self._box.login_utf8
+        with self._translated():
+            # Without this both would select the inbox for writing.
+            sign_in(self._server.user, self._server.password, initial_folder=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Say goodbye; a connection that is gone already has none to say."""
+        with contextlib.suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
+            self._box.client.allow(GOODBYE_S, LITTLE)
+            self._box.logout()
+        with contextlib.suppress(OSError):
+            self._box.client.shutdown()
+
+    @property
+    def bytes_read(self) -> int:
+        """Everything that came over the wire so far."""
+        return self._box.client.bytes_read
+
+    def folders(self) -> list[FolderName]:
+        """Every folder that can be opened."""
+        with self._asking():
+            found = self._box.folder.list()
+        names = [FolderName(one.name, frozenset(flag.lower() for flag in one.flags), one.delim) for one in found]
+        return [one for one in names if not one.flags & {"\\noselect", "\\nonexistent"}]
+
+    def capabilities(self) -> frozenset[str]:
+        """What the server can do for somebody who is signed in; before that it may have said less."""
+        with self._asking():
+            _, data = self._box.client.capability()
+        return frozenset(b" ".join(part for part in data if part).decode("ascii", errors="replace").upper().split())
+
+    def examine(self, folder: str) -> FolderState:
+        """Open a folder for reading, and say how it stands."""
+        with self._asking(folder):
+            _, exists = self._box.folder.set(folder, readonly=True)
+            client = self._box.client
+            uidvalidity, uidnext = (_number(client.response(word)[1]) for word in ("UIDVALIDITY", "UIDNEXT"))
+            if not uidnext:
+                state = self._box.folder.status(folder, ["UIDNEXT", "UIDVALIDITY"])
+                uidnext, uidvalidity = state.get("UIDNEXT", 0), uidvalidity or state.get("UIDVALIDITY", 0)
+        return FolderState(uidvalidity, uidnext, _number(exists))
+
+    def uids(self, first: int, last: int, since: date | None = None) -> list[int]:
+        """UIDs from `first` to `last` in the open folder, in order; `since` (by the server's own dates) narrows.
+
+        A range always answers with the newest message, whatever its UID; that one is left out here.
+        """
+        if first > last:
+            return []
+        words = f"UID {first}:{last}"
+        if since is not None:
+            words += f" SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}"
+        with self._asking():
+            found = self._box.uids(words, charset=None)
+        return sorted({int(uid) for uid in found if uid.isdecimal() and first <= int(uid) <= last})
+
+    def headers(self, uids: Sequence[int]) -> dict[int, Fetched]:
+        """Size, date and header of messages. Gone ones are missing; `bodies["HEADER"]` holds the block."""
+        return self._fetch(uids, "(UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER])")
+
+    def header(self, uid: int) -> Fetched | None:
+        """The same for one message, however long its header says it is."""
+        items = f"(UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER]<0.{LARGEST_HEADER}>)"
+        return self._fetch([uid], items).get(uid)
+
+    def newest(self, state: FolderState, count: int) -> list[Fetched]:
+        """Size, date and header of the newest messages of the open folder, newest last."""
+        if not state.messages:
+            return []
+        numbers = f"{max(1, state.messages - count + 1)}:{state.messages}"
+        with self._asking():
+            _, data = self._box.client.fetch(numbers, "(UID RFC822.SIZE INTERNALDATE BODY.PEEK[HEADER])")
+        return sorted(read_answers(data), key=lambda one: one.uid)
+
+    def whole(self, uids: Sequence[int]) -> dict[int, bytes]:
+        """Messages as they are; gone ones are missing."""
+        found = self._fetch(uids, "(UID BODY.PEEK[])")
+        return {uid: one.bodies[""] for uid, one in found.items() if "" in one.bodies}
+
+    def beginning(self, uid: int) -> bytes:
+        """The first bytes of a message's text, b"" when it is gone."""
+        found = self._fetch([uid], f"(UID BODY.PEEK[TEXT]<0.{BEGINNING}>)").get(uid)
+        return found.bodies.get("TEXT", b"")[:BEGINNING] if found else b""
+
+    def _fetch(self, uids: Sequence[int], items: str) -> dict[int, Fetched]:
+        if not uids:
+            return {}
+        with self._asking(most=LARGEST_ANSWER):
+            kind, data = self._box.client.uid("FETCH", _as_set(uids), items)
+            if kind != "OK":
+                raise imaplib.IMAP4.error(_said(data))
+        asked = set(uids)
+        found: dict[int, Fetched] = {}
+        for one in read_answers(data):
+            # Nobody asked for this one, or it is news of a flag that somebody changed, or says again what was said.
+            if one.uid in asked and one.bodies and one.uid not in found:
+                found[one.uid] = one
+        return found
+
+    @contextmanager
+    def _asking(self, folder: str = "", most: int = LITTLE) -> Iterator[None]:
+        self._box.client.allow(COMMAND_S, most)
+        with self._translated(folder):
+            yield
+
+    @contextmanager
+    def _translated(self, folder: str = "") -> Iterator[None]:
+        """Errors of the wire in our words."""
+        try:
+            yield
+        except MailboxLoginError as error:
+            raise refusals.about_sign_in(str(error)) from error
+        except MailboxFolderSelectError as error:
+            raise refusals.about_folder(folder, str(error)) from error
+        except imaplib.IMAP4.abort as error:
+            raise self._broken(error) from error
+        except (imaplib.IMAP4.error, ImapToolsError) as error:
+            said = str(error)
+            if "AUTHENTICATIONFAILED" in said:
+                raise refusals.about_sign_in(said) from error
+            if folder:
+                raise refusals.about_folder(folder, said) from error
+            raise self._broken(error) from error
+        except (OSError, ValueError, UnicodeError) as error:
+            # ValueError: an answer that cannot be read as what was asked for.
+            raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> Outside:
+        waiting = refusals.about_waiting(str(error))
+        if waiting:
+            return waiting
+        return NotSent(
+            f"The connection to {self._server.host} broke off. We try again on our own.",
+            code="broken",
+            cause=repr(error)[:300],
+        )
+
+
+def sent_folder(folders: Sequence[FolderName]) -> FolderName | None:
+    """The folder of sent mail: by its flag (RFC 6154), else by what mail programs call it."""
+    flagged = [one for one in folders if "\\sent" in one.flags]
+    named = [one for one in folders if _last_part(one) in SENT_NAMES]
+    return next(iter([*flagged, *sorted(named, key=lambda one: len(one.name))]), None)
+
+
+def trash_folder(folders: Sequence[FolderName]) -> FolderName | None:
+    """The folder that deleted mail is moved to, by its flag."""
+    return next((one for one in folders if "\\trash" in one.flags), None)
+
+
+def _last_part(folder: FolderName) -> str:
+    name = folder.name.rsplit(folder.delimiter, 1)[-1] if folder.delimiter else folder.name
+    return name.casefold()
+
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def _as_set(uids: Sequence[int]) -> str:
+    """UIDs as IMAP writes a set: neighbours as a range, which keeps the command short."""
+    parts: list[list[int]] = []
+    for uid in sorted(set(uids)):
+        if parts and parts[-1][1] == uid - 1:
+            parts[-1][1] = uid
+        else:
+            parts.append([uid, uid])
+    return ",".join(str(first) if first == last else f"{first}:{last}" for first, last in parts)
+
+
+def _number(data: Sequence[object]) -> int:
+    for part in reversed(data):
+        if isinstance(part, bytes) and part.isdigit():
+            return int(part)
+    return 0
+
+
+def _said(data: Sequence[object]) -> str:
+    return " ".join(part.decode("utf-8", errors="replace") for part in data if isinstance(part, bytes))[:300]

@@ -1,0 +1,134 @@
+"""A mailbox that the server rebuilt: its UIDs mean other messages now, so every message is linked anew, quietly.
+
+Messages that are here already get their new UIDs by size and Message-ID; nothing of them is fetched. What is left is
+what came meanwhile, and is read like any other mail, without telling anybody.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+import structlog
+
+from app import audit, clock
+from app.db import db, unit_of_work
+from plugins.mail_monitor import identity
+from plugins.mail_monitor.fetched import Fetched
+from plugins.mail_monitor.headers import Headers
+from plugins.mail_monitor.intake import Reader
+from plugins.mail_monitor.mailbox import FolderState
+from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.places import FolderPlace, settled_among
+from plugins.mail_monitor.records import Sighting
+from plugins.mail_monitor.turns import Tally, Turn
+from plugins.mail_monitor.waiting import Stub
+
+log = structlog.get_logger()
+
+OFTEN = 3  # times a day; from then on the page says that this server's numbers cannot be relied on
+
+
+def is_rebuilt(place: FolderPlace, state: FolderState) -> bool:
+    """Whether UIDs mean other messages than before: another validity, or numbers that began anew under the old one."""
+    return state.uidvalidity != place.uidvalidity or state.uidnext <= place.cursor
+
+
+def begin(turn: Turn, place: FolderPlace, state: FolderState) -> FolderPlace:
+    """Note that everything up to now is to be linked anew; what comes from now on is new mail as ever."""
+    now = clock.now()
+    with unit_of_work() as session:
+        turn.lease.renew()
+        folder = session.get_one(Folder, place.folder_id)
+        recent = folder.rebuilt_at is not None and folder.rebuilt_at > now - timedelta(days=1)
+        folder.rebuilt_times = folder.rebuilt_times + 1 if recent else 1
+        folder.rebuilt_at = now
+        if state.uidvalidity == folder.uidvalidity:
+            # Old sightings would be taken for messages of today.
+            _forget_numbers(session, folder)
+        session.execute(sa.delete(Stub).where(Stub.folder_id == folder.id))
+        folder.uidvalidity, folder.cursor = state.uidvalidity, max(0, state.uidnext - 1)
+        folder.owed, folder.in_hand = {}, []
+        folder.relinking = {"next": 1, "last": folder.cursor}
+        row = session.get_one(EmailAccount, turn.email_account_id)
+        row.note, row.noted_at = _sentence(folder), now
+        audit.record("mailbox_rebuilt", row, folder=folder.name, times=folder.rebuilt_times)
+        log.warning("mailbox_rebuilt", email_account_id=row.id, folder=folder.name, times=folder.rebuilt_times)
+        return FolderPlace.of(folder)
+
+
+def _sentence(folder: Folder) -> str:
+    if folder.rebuilt_times >= OFTEN:
+        return (
+            f"The server renumbers {folder.name} again and again. Messages are recognised by what they are instead, "
+            "which takes longer."
+        )
+    return f"The server rebuilt {folder.name}. Everything in it is linked again; nothing is filed twice."
+
+
+def _forget_numbers(session: sa.orm.Session, folder: Folder) -> None:
+    """Sightings keep what tells a message apart, under a validity that no server gives."""
+    lowest = session.scalar(sa.select(sa.func.min(Sighting.uidvalidity)).where(Sighting.folder_id == folder.id)) or 0
+    session.execute(
+        sa.update(Sighting)
+        .where(Sighting.folder_id == folder.id, Sighting.uidvalidity == folder.uidvalidity)
+        .values(uidvalidity=min(lowest, 0) - 1)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def work(turn: Turn, place: FolderPlace) -> bool:
+    """A slice of linking anew; True when there is nothing left of it."""
+    folder = db.session.get_one(Folder, place.folder_id)
+    where = dict(folder.relinking)
+    owed = {int(uid) for uid in folder.owed}
+    db.session.rollback()
+    if not where:
+        return True
+    uids = turn.at(place.name, place.uidvalidity).uids(where["next"], where["last"])
+    settled = settled_among(place, uids) | owed
+    done = Reader(turn, place, note=_move_on, sieve=link_known).read([uid for uid in uids if uid not in settled])
+    if done:
+        with unit_of_work() as session:
+            turn.lease.renew()
+            session.get_one(Folder, place.folder_id).relinking = {}
+    return done
+
+
+def _move_on(folder: Folder, uids: Sequence[int], tally: Tally) -> None:
+    if folder.relinking and uids:
+        folder.relinking = {**folder.relinking, "next": max(folder.relinking["next"], *(uid + 1 for uid in uids))}
+
+
+def link_known(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetched]:
+    """Give messages that are here already their new UIDs; answers the others, without what is too old to matter."""
+    keys = {one.uid: _key(one) for one in seen}
+    with unit_of_work() as session:
+        turn.lease.renew()
+        rows = session.scalars(
+            sa.select(Sighting)
+            .where(Sighting.folder_id == place.folder_id, Sighting.uidvalidity != place.uidvalidity)
+            .where(Sighting.message_key.in_(sorted(set(keys.values()))))
+            .order_by(Sighting.uid)
+        ).all()
+        unlinked: dict[tuple[str, int], list[Sighting]] = {}
+        for row in rows:
+            unlinked.setdefault((row.message_key, row.size), []).append(row)
+        others = []
+        for one in seen:
+            same = unlinked.get((keys[one.uid], one.size), [])
+            match = next((row for row in same if row.received_at == one.received_at), same[0] if same else None)
+            if match is None:
+                others.append(one)
+            else:
+                same.remove(match)
+                match.uidvalidity, match.uid = place.uidvalidity, one.uid
+                match.received_at = one.received_at
+    return [one for one in others if one.received_at >= place.watched_from]
+
+
+def _key(one: Fetched) -> str:
+    return identity.message_key(identity.normal_id(_message_id(one.bodies.get("HEADER", b""))))
+
+
+def _message_id(head: bytes) -> str:
+    return Headers.read(head).first("message-id").decode("utf-8", errors="replace")

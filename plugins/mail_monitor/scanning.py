@@ -1,0 +1,130 @@
+"""One slice of everything an email account has to do: new messages first, then what is owed, then older wishes."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import sqlalchemy as sa
+import structlog
+
+from app import clock
+from app.db import db, unit_of_work
+from app.errors import Capped, Refused
+from plugins.mail_monitor import importing, put_aside, relinking, rereading, strangers
+from plugins.mail_monitor.intake import Reader
+from plugins.mail_monitor.mailbox import FolderState, sent_folder
+from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind
+from plugins.mail_monitor.places import FolderPlace, own_up, places_of
+from plugins.mail_monitor.turns import Tally, Turn
+
+log = structlog.get_logger()
+
+MB = 1024 * 1024
+
+
+def work(turn: Turn) -> bool:
+    """Scan, and answer whether all is done; False when the turn ended before.
+
+    Raises the `Outside` error that stands in the way of the whole account, or `LeaseLost`.
+    """
+    _begin(turn)
+    own_up(turn)
+    rereading.read_again(turn)
+    for place in _watched(turn):
+        if not _read_folder(turn, place):
+            return False
+    if not (strangers.fetch_wanted(turn) and importing.work(turn)):
+        return False
+    put_aside.forget_expired(turn)
+    return True
+
+
+def _begin(turn: Turn) -> None:
+    """Note the begin; a new day has its whole volume before it, a used up one raises `Capped`."""
+    now = clock.now()
+    with unit_of_work() as session:
+        row = session.get_one(EmailAccount, turn.email_account_id)
+        counts = (
+            {} if row.counted_on == now.date() else {"counted_on": now.date(), "bytes_today": 0, "messages_today": 0}
+        )
+        turn.lease.renew(last_begun_at=now, **counts)
+        used_up = not counts and (row.bytes_today >= row.daily_mb * MB or row.messages_today >= row.daily_messages)
+    if used_up:
+        tomorrow = now.replace(hour=0, minute=5, second=0, microsecond=0) + timedelta(days=1)
+        raise Capped("Today's volume for this account is used up. The rest is read tomorrow.", until=tomorrow)
+
+
+def _watched(turn: Turn) -> list[FolderPlace]:
+    """The folders to read; those that were not watched yet begin now, with what comes from now on."""
+    places = places_of(turn.email_account_id)
+    kinds = {place.kind for place in places}
+    if FolderKind.INBOX not in kinds:
+        _watch(turn, FolderKind.INBOX, "INBOX")
+    if FolderKind.SENT not in kinds:
+        found = sent_folder(turn.mailbox.folders())
+        if found is not None:
+            _watch(turn, FolderKind.SENT, found.name)
+    return places if len(kinds) == len(FolderKind) else places_of(turn.email_account_id)
+
+
+def _watch(turn: Turn, kind: FolderKind, name: str) -> None:
+    state = turn.examine(name)
+    with unit_of_work() as session:
+        turn.lease.renew()
+        session.add(
+            Folder(
+                account_id=turn.account_id,
+                email_account_id=turn.email_account_id,
+                kind=kind,
+                name=name,
+                uidvalidity=state.uidvalidity,
+                cursor=max(0, state.uidnext - 1),
+            )
+        )
+
+
+def _read_folder(turn: Turn, place: FolderPlace) -> bool:
+    state = _examine(turn, place)
+    if state is None:
+        return True
+    if relinking.is_rebuilt(place, state):
+        place = relinking.begin(turn, place, state)
+    reader = Reader(turn, place, note=_move_cursor)
+    done = state.uidnext - 1 <= place.cursor or reader.read(turn.mailbox.uids(place.cursor + 1, state.uidnext - 1))
+    if done and state.uidnext - 1 > place.cursor:
+        _settle(turn, place, state.uidnext - 1)
+    done = relinking.work(turn, place) and done
+    return Reader(turn, place).read_owed() and done
+
+
+def _examine(turn: Turn, place: FolderPlace) -> FolderState | None:
+    """How the folder stands. A folder of sent mail that is gone is looked for under another name, or left out."""
+    try:
+        return turn.examine(place.name)
+    except Refused:
+        if not place.is_sent:
+            raise
+    found = sent_folder(turn.mailbox.folders())
+    with unit_of_work() as session:
+        if found is None:
+            note = f"The folder {place.name} is gone. What is sent from elsewhere is not seen any more."
+            turn.lease.renew(note=note[:300], noted_at=clock.now())
+            return None
+        turn.lease.renew()
+        session.get_one(Folder, place.folder_id).name = found.name
+    return turn.examine(found.name)
+
+
+def _move_cursor(folder: Folder, uids: Sequence[int], tally: Tally) -> None:
+    folder.cursor = max(folder.cursor, *uids) if uids else folder.cursor
+
+
+def _settle(turn: Turn, place: FolderPlace, last: int) -> None:
+    """Everything up to `last` was read: UIDs that were given to nobody are passed as well."""
+    with unit_of_work():
+        turn.lease.renew()
+        db.session.execute(
+            sa.update(Folder)
+            .where(Folder.id == place.folder_id, Folder.uidvalidity == place.uidvalidity, Folder.cursor < last)
+            .values(cursor=last)
+            .execution_options(synchronize_session=False)
+        )

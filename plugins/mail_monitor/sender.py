@@ -1,0 +1,146 @@
+"""Speaks SMTP and answers in our words. So far it only asks whether a server would take a mail from us."""
+
+import base64
+import contextlib
+import io
+import smtplib
+import socket
+import ssl
+import time
+from typing import Any, Self
+
+from app.errors import NotSent, Outside, Refused
+from plugins.mail_monitor import refusals
+from plugins.mail_monitor.deadline import Deadlined
+from plugins.mail_monitor.egress import SMTP_PORTS, Guard, Place
+from plugins.mail_monitor.imap_client import Server, Tell, about
+from plugins.mail_monitor.mailbox import told_nobody
+
+
+class GuardedSmtp(smtplib.SMTP):
+    """smtplib over a guarded connection: its own would verify no certificate and know no overall time limit."""
+
+    def __init__(self, server: Server, guard: Guard, ends: float, tell: Tell) -> None:
+        self._server = server
+        self._guard = guard
+        self._ends = ends
+        self._tell = tell
+        self._place: Place | None = None
+        super().__init__(server.host, server.port, local_hostname="localhost")
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        self._place = place = self._guard.find(host, port, SMTP_PORTS)
+        if self._server.encryption == "none" and not place.is_private:
+            raise Refused("Without encryption only servers of the own network may be used.", code="encryption")
+        connection = self._guard.connect(place, self._ends)
+        if self._server.encryption == "tls":
+            connection = self._guard.encrypt(connection, place, self._ends)
+        return connection
+
+    def getreply(self) -> tuple[int, bytes]:
+        if self.file is None and self.sock is not None:
+            self.file = io.BufferedReader(Deadlined(self.sock, self._ends))
+        return super().getreply()
+
+    def send(self, s: Any) -> None:
+        if self.sock is not None:
+            self.sock.settimeout(max(0.1, min(20.0, self._ends - time.monotonic())))
+        super().send(s)
+
+    def encrypt(self) -> None:
+        """STARTTLS; `Refused` when the server does not offer it."""
+        assert self._place is not None
+        if not self.has_extn("starttls"):
+            raise Refused(f"{self._place.name} offers no STARTTLS on port {self._place.port}.", code="encryption")
+        code, answer = self.docmd("STARTTLS")
+        if code != 220 or self.sock is None:
+            raise smtplib.SMTPResponseException(code, answer)
+        self.sock = self._guard.encrypt(self.sock, self._place, self._ends)
+        # What was said before the encryption counts for nothing.
+        self.file, self.helo_resp, self.ehlo_resp, self.esmtp_features = None, None, None, {}
+        self.does_esmtp = False
+        self.ehlo_or_helo_if_needed()
+
+
+class Sender:
+    """One signed-in connection to an outgoing server. Methods raise one of the five `Outside` errors."""
+
+    def __init__(self, server: Server, guard: Guard, ends: float, tell: Tell = told_nobody) -> None:
+        """Connect, encrypt and sign in, all before `ends` (monotonic clock)."""
+        self._host = server.host
+        with self._translated():
+            self._smtp = GuardedSmtp(server, guard, ends, tell)
+        try:
+            with self._translated():
+                self._smtp.ehlo_or_helo_if_needed()
+                if server.encryption == "starttls":
+                    self._smtp.encrypt()
+                tell("connected", about(self._smtp.sock) if isinstance(self._smtp.sock, ssl.SSLSocket) else "")
+                self._sign_in(server)
+        except Outside:
+            self.close()
+            raise
+
+    def _sign_in(self, server: Server) -> None:
+        if not server.user:
+            return
+        if server.user.isascii() and server.password.isascii():
+            self._smtp.login(server.user, server.password)
+            return
+        # smtplib knows ASCII only.
+        words = f"\0{server.user}\0{server.password}".encode()
+        code, answer = self._smtp.docmd("AUTH", f"PLAIN {base64.b64encode(words).decode()}")
+        if code != 235:
+            raise smtplib.SMTPAuthenticationError(code, answer)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Say goodbye; a connection that is gone already has none to say."""
+        with contextlib.suppress(OSError, smtplib.SMTPException):
+            self._smtp.quit()
+        self._smtp.close()
+
+    def would_take_mail_from(self, address: str) -> None:
+        """Begin a mail from `address` to itself and take it back; raises `Refused` when the server would not."""
+        with self._translated():
+            for command, answer in (("MAIL FROM", self._smtp.mail(address)), ("RCPT TO", self._smtp.rcpt(address))):
+                if answer[0] >= 400:
+                    raise Refused(
+                        f"The server signs us in, but takes no mail from {address}. Its user may have to be allowed to "
+                        "send as this address.",
+                        code="sender",
+                        answer=f"{command}: {answer}"[:300],
+                    )
+            self._smtp.rset()
+
+    @contextlib.contextmanager
+    def _translated(self) -> Any:
+        try:
+            yield
+        except smtplib.SMTPAuthenticationError as error:
+            raise _about_sign_in(error) from error
+        except smtplib.SMTPNotSupportedError as error:
+            raise Refused(
+                "The server takes no password on this port. Try another port or encryption.",
+                code="encryption",
+                answer=str(error)[:200],
+            ) from error
+        except (smtplib.SMTPException, OSError, UnicodeError) as error:
+            waiting = refusals.about_waiting(str(error))
+            raise waiting or NotSent(
+                f"No mail server answers at {self._host}, or it broke off. Check server, port and encryption.",
+                code="no_answer",
+                cause=repr(error)[:300],
+            ) from error
+
+
+def _about_sign_in(error: smtplib.SMTPAuthenticationError) -> Outside:
+    if error.smtp_code == 534:  # what Google and Yahoo answer to the normal password
+        return refusals.about_sign_in("application-specific password required")
+    answer = error.smtp_error.decode("utf-8", "replace") if isinstance(error.smtp_error, bytes) else error.smtp_error
+    return refusals.about_sign_in(answer)

@@ -1,0 +1,159 @@
+"""Unknown senders: their stubs wait until they become customers, and then their messages are fetched after all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from app import audit, clock
+from app.billing.models import Customer
+from app.db import db
+from app.work import ring_after_commit
+from plugins.mail_monitor.accounts import JOB
+from plugins.mail_monitor.intake import Reader
+from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.places import places_of
+from plugins.mail_monitor.records import Direction
+from plugins.mail_monitor.turns import Tally, Turn
+from plugins.mail_monitor.waiting import CustomerAddress, RememberedAddress, Stub, StubAddress
+
+
+def fetch_wanted(turn: Turn) -> bool:
+    """Fetch the messages of strangers who are customers by now; True when the turn sufficed.
+
+    Asked of the stored addresses, not of events: an event that was lost costs nothing but time.
+    """
+    ids = _wanted(turn.email_account_id)
+    if not ids:
+        return True
+    for place in places_of(turn.email_account_id):
+        uids = _uids(ids, place.folder_id, place.uidvalidity)
+        if uids and not Reader(turn, place, note=_forget).read(uids):
+            return False
+    return True
+
+
+def look_again(account_id: int) -> int:
+    """Ring for the email accounts that have stubs of somebody who is a customer by now; answers how many have."""
+    rows = db.session.scalars(
+        sa.select(EmailAccount).where(
+            EmailAccount.account_id == account_id,
+            EmailAccount.active,
+            EmailAccount.id.in_(sa.select(Stub.email_account_id).where(Stub.id.in_(_of_customers(account_id)))),
+        )
+    ).all()
+    for row in rows:
+        row.due_at, row.nudged_at = clock.now(), None
+        ring_after_commit(JOB, row.id)
+    return len(rows)
+
+
+def count(account_id: int, key: str) -> int:
+    """How many stubs there are of an address."""
+    return int(
+        db.session.scalar(
+            sa.select(sa.func.count()).where(StubAddress.account_id == account_id, StubAddress.address_key == key)
+        )
+        or 0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """One unknown address: how much came from it or went to it, the newest subject, and until when that is kept."""
+
+    address_key: str
+    count: int
+    newest: Stub
+
+
+def strangers(account_id: int, page: int, per_page: int) -> tuple[list[Stranger], int]:
+    """Unknown senders of received mail, the newest first: one page of them, and how many there are in all."""
+    newest = (
+        sa.select(StubAddress.address_key, sa.func.count().label("count"), sa.func.max(Stub.id).label("stub_id"))
+        .join(Stub, Stub.id == StubAddress.stub_id)
+        .where(
+            StubAddress.account_id == account_id,
+            Stub.direction == Direction.INCOMING,
+            Stub.expires_at > clock.now(),
+            StubAddress.address_key.not_in(
+                sa.select(RememberedAddress.address_key).where(
+                    RememberedAddress.account_id == account_id, RememberedAddress.customer_id.is_(None)
+                )
+            ),
+        )
+        .group_by(StubAddress.address_key)
+        .subquery()
+    )
+    total = int(db.session.scalar(sa.select(sa.func.count()).select_from(newest)) or 0)
+    rows = db.session.execute(
+        sa.select(newest.c.address_key, newest.c.count, Stub)
+        .join(Stub, Stub.id == newest.c.stub_id)
+        .options(sa.orm.joinedload(Stub.email_account))
+        .order_by(Stub.received_at.desc(), Stub.id.desc())
+        .limit(per_page)
+        .offset((page - 1) * per_page)
+    )
+    return [Stranger(*row) for row in rows], total
+
+
+def ignore(account_id: int, key: str, by: str) -> None:
+    """Remember that an address is nobody's: it is not shown any more, and its stubs go."""
+    row = db.session.scalar(
+        sa.select(RememberedAddress).where(
+            RememberedAddress.account_id == account_id, RememberedAddress.address_key == key
+        )
+    )
+    if row is None:
+        row = RememberedAddress(account_id=account_id, address_key=key)
+        db.session.add(row)
+    row.customer_id, row.decided_at, row.decided_by = None, clock.now(), by
+    db.session.flush()
+    audit.record("stranger_ignored", row)
+
+
+def _wanted(email_account_id: int) -> list[int]:
+    account_id = db.session.get_one(EmailAccount, email_account_id).account_id
+    ids = db.session.scalars(
+        sa.select(Stub.id).where(Stub.email_account_id == email_account_id, Stub.id.in_(_of_customers(account_id)))
+    ).all()
+    db.session.rollback()
+    return list(ids)
+
+
+def _of_customers(account_id: int) -> sa.CompoundSelect[tuple[int]]:
+    """Stubs whose address, with or without its tag, is one of a customer, and is not remembered as nobody's."""
+    nobody = sa.select(RememberedAddress.address_key).where(
+        RememberedAddress.account_id == account_id, RememberedAddress.customer_id.is_(None)
+    )
+    found = [
+        sa.select(StubAddress.stub_id)
+        .join(owner, sa.and_(owner.account_id == StubAddress.account_id, key == mine))
+        .where(StubAddress.account_id == account_id, StubAddress.address_key.not_in(nobody))
+        for owner, key in ((Customer, Customer.email_key), (CustomerAddress, CustomerAddress.address_key))
+        for mine in (StubAddress.address_key, StubAddress.plain_key)
+    ]
+    return sa.union(*found)
+
+
+def _uids(stub_ids: Sequence[int], folder_id: int, uidvalidity: int) -> list[int]:
+    found: list[int] = []
+    for start in range(0, len(stub_ids), 500):
+        found += db.session.scalars(
+            sa.select(Stub.uid).where(
+                Stub.id.in_(stub_ids[start : start + 500]),
+                Stub.folder_id == folder_id,
+                Stub.uidvalidity == uidvalidity,
+            )
+        )
+    db.session.rollback()
+    return sorted(found)
+
+
+def _forget(folder: Folder, uids: Sequence[int], tally: Tally) -> None:
+    """The stub has become a message, or the message is gone from the server."""
+    ids = sa.select(Stub.id).where(
+        Stub.folder_id == folder.id, Stub.uidvalidity == folder.uidvalidity, Stub.uid.in_(list(uids))
+    )
+    db.session.execute(sa.delete(StubAddress).where(StubAddress.stub_id.in_(ids)))
+    db.session.execute(sa.delete(Stub).where(Stub.id.in_(ids)))

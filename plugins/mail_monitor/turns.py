@@ -1,0 +1,126 @@
+"""A worker's turn with a mailbox: its lease, its one connection, the child that reads mail, and when it must end."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, fields
+from typing import Protocol
+
+from flask import current_app
+
+from app.config import Settings
+from app.db import db
+from app.errors import NotSent
+from app.work import Lease
+from plugins.mail_monitor import accounts, credentials
+from plugins.mail_monitor.egress import Guard
+from plugins.mail_monitor.imap_client import Server
+from plugins.mail_monitor.mailbox import FolderState, Mailbox
+from plugins.mail_monitor.models import EmailAccount
+from plugins.mail_monitor.parser import Parser
+from plugins.mail_monitor.storage import Store
+
+GRACE_S = 20.0  # what was begun when the turn is over may still end
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a scan came to."""
+
+    seen: int = 0
+    filed: int = 0
+    stubs: int = 0
+    choices: int = 0
+    duplicates: int = 0
+    quarantined: int = 0
+    bytes: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """The numbers by name."""
+        return asdict(self)
+
+    def add(self, other: "Tally") -> None:
+        """Count what another one came to as well."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+
+class Open(Protocol):
+    """How a mailbox is opened; tests open another kind."""
+
+    def __call__(self, server: Server, guard: Guard, ends: float) -> Mailbox: ...
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a slice of work holds. The connection is made when it is first needed, and again after it was dropped."""
+
+    email_account_id: int
+    account_id: int
+    lease: Lease
+    parser: Parser
+    store: Store
+    ends: float  # by the monotonic clock
+    tally: Tally = field(default_factory=Tally)
+    _mailbox: Mailbox | None = None
+    _folder: tuple[str, int] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return time.monotonic() >= self.ends
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The connection; raises one of the five `Outside` errors when none can be had."""
+        if self._mailbox is None:
+            row = db.session.get_one(EmailAccount, self.email_account_id)
+            server = credentials.incoming_server(accounts.settings_of(row), credentials.kept(row))
+            db.session.rollback()
+            opens: Open = current_app.extensions.get("mail_monitor_opens", Mailbox)
+            self._mailbox = opens(server, accounts.guard(), self.ends + GRACE_S)
+        return self._mailbox
+
+    def examine(self, folder: str) -> FolderState:
+        """Open a folder for reading and say how it stands now."""
+        state = self.mailbox.examine(folder)
+        self._folder = folder, state.uidvalidity
+        return state
+
+    def at(self, folder: str, uidvalidity: int) -> Mailbox:
+        """The connection with this folder open, also when it had to be made anew meanwhile."""
+        mailbox = self.mailbox
+        if self._folder != (folder, uidvalidity) and self.examine(folder).uidvalidity != uidvalidity:
+            raise NotSent("The mailbox was rebuilt while it was read. We look at it again.", code="rebuilt")
+        return mailbox
+
+    def drop(self) -> None:
+        """Give the connection up: it broke, or the turn is over."""
+        if self._mailbox is not None:
+            self.tally.bytes += self._mailbox.bytes_read
+            self._mailbox.close()
+        self._mailbox = self._folder = None
+
+
+@contextmanager
+def turn(email_account_id: int, seconds: float) -> Iterator[Turn | None]:
+    """The turn of this process with a mailbox for `seconds`, or None while another process has it."""
+    lease = Lease.take(EmailAccount, email_account_id)
+    if lease is None:
+        yield None
+        return
+    account_id = db.session.get_one(EmailAccount, email_account_id).account_id
+    db.session.rollback()
+    with Parser() as parser:
+        mine = Turn(email_account_id, account_id, lease, parser, store(), time.monotonic() + seconds)
+        try:
+            yield mine
+        finally:
+            db.session.rollback()
+            mine.drop()
+            lease.give_back()
+
+
+def store() -> Store:
+    """Where the bytes of messages lie."""
+    settings: Settings = current_app.config["SETTINGS"]
+    return Store(settings.data_dir / "mail")

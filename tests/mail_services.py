@@ -1,0 +1,182 @@
+"""Mail servers for tests, as a pytest plugin: Dovecot with TLS and STARTTLS, and an SMTP server that keeps what it got.
+
+Each is started once per xdist worker, by the first test that asks for it, and ends with that worker.
+"""
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from app.embedded import ends_with_parent
+from tests.services import eventually, free_port
+DOVECOT_CONFIGURATION = """
+base_dir = {folder}/run
+state_dir = {folder}/state
+log_path = {folder}/dovecot.log
+protocols = imap
+listen = 127.0.0.1, 127.0.0.5
+first_valid_uid = 1
+disable_plaintext_auth = yes
+auth_mechanisms = plain login
+auth_failure_delay = 0
+mail_max_userip_connections = 200
+mail_fsync = never
+mail_location = maildir:~/Maildir
+ssl = yes
+ssl_cert = <{folder}/cert.pem
+ssl_key = <{folder}/key.pem
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={uid} gid={gid} home={folder}/mail/%u
+}}
+service imap-login {{
+  chroot =
+  inet_listener imap {{
+    port = {plain_port}
+  }}
+  inet_listener imaps {{
+    port = {tls_port}
+    ssl = yes
+  }}
+}}
+service anvil {{
+  chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
+}}
+service stats {{
+  chroot =
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Sent {{
+    special_use = \\Sent
+    auto = create
+  }}
+  mailbox Trash {{
+    special_use = \\Trash
+    auto = create
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Dovecot:
+    """A running IMAP server: every user exists and has the same password; 127.0.0.5 demands encryption."""
+
+    folder: Path
+    tls_port: int
+    plain_port: int
+    owner: tuple[int, int]
+    password: str = "mailbox-password"
+    numbers: Iterator[int] = field(default_factory=count)
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate for localhost and 127.0.0.1, which is its own authority."""
+        return self.folder / "cert.pem"
+
+    def new_user(self) -> str:
+        """The name of somebody with an empty mailbox."""
+        return f"user{next(self.numbers)}"
+
+    def maildir(self, user: str, folder: str = "INBOX") -> Path:
+        """Where the messages of a folder lie, one file each; flags follow ":2," in its name."""
+        home = self.folder / "mail" / user / "Maildir"
+        return home if folder == "INBOX" else home / f".{folder}"
+
+    def deliver(self, user: str, raw: bytes, folder: str = "INBOX", at: float | None = None) -> None:
+        """Put a message there, received at `at` (seconds since the epoch; now when None)."""
+        place = self.maildir(user, folder)
+        for name in ("cur", "new", "tmp"):
+            (place / name).mkdir(parents=True, exist_ok=True)
+        number = next(self.numbers)
+        path = place / "tmp" / f"{1_700_000_000 + number}.M{number}.test"
+        path.write_bytes(raw)
+        if at is not None:
+            os.utime(path, (at, at))
+        path = path.rename(place / "new" / path.name)
+        for part in (path, *path.parents):
+            if part == self.folder:
+                break
+            os.chown(part, *self.owner)
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[Dovecot]:
+    """A Dovecot of this worker's own on loopback, with TLS and STARTTLS."""
+    program = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin")
+    if program is None:
+        pytest.skip("Dovecot is not installed (apt install dovecot-imapd)")
+    who = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
+    running = Dovecot(folder, free_port(), free_port(), (who.pw_uid, who.pw_gid))
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.5"),
+            *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
+        ],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    configuration = folder / "dovecot.conf"
+    configuration.write_text(
+        DOVECOT_CONFIGURATION.format(
+            folder=folder,
+            user=who.pw_name,
+            group=grp.getgrgid(who.pw_gid).gr_name,
+            uid=who.pw_uid,
+            gid=who.pw_gid,
+            password=running.password,
+            plain_port=running.plain_port,
+            tls_port=running.tls_port,
+        )
+    )
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, *running.owner)
+    (folder / "cert.pem").chmod(0o644)
+    folder.chmod(0o755)
+    server = subprocess.Popen(
+        [program, "-F", "-c", configuration],
+        user=who.pw_uid if os.geteuid() == 0 else None,
+        group=who.pw_gid if os.geteuid() == 0 else None,
+        extra_groups=[] if os.geteuid() == 0 else None,
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=ends_with_parent(),
+    )
+    try:
+        eventually(lambda: _listens(running.tls_port), "Dovecot answers")
+        yield running
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(folder)
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
