@@ -20,7 +20,7 @@ from plugins.nexudus import linking
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import Connection, Issue, LinkState, MemberLink, Writer
-from plugins.nexudus.session import REFRESH_AFTER, Turn, keep_tokens
+from plugins.nexudus.session import REFRESH_AFTER, Turn, keep_tokens, pause
 from plugins.nexudus.signing_in import Tokens
 
 
@@ -63,10 +63,10 @@ class FreshTokens:
 
 
 class NoBudget:
-    """Connecting asks a dozen questions at most; the budget on the row begins with the connection."""
+    """Connecting asks a few dozen questions at most; the budget on the row begins with the connection."""
 
     def before(self, kind: str) -> None:
-        return
+        pause()
 
 
 def discover(door: Door, tokens: Tokens) -> Discovery:

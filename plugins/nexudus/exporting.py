@@ -129,29 +129,29 @@ def _leave_unknown(turn: Turn, export_id: int, error: Outside) -> None:
     with unit_of_work() as session:
         turn.lease.renew()
         export = session.get_one(InvoiceExport, export_id)
-        is_first = export.state != ExportState.UNKNOWN and "until" not in error.details
-        export.attempts += 1
-        export.state = ExportState.UNKNOWN
+        step = open_step(subject_of(export)) or ""
+        export.attempts = export.attempts + 1 if step == export.stuck_at else 1
+        export.state, export.stuck_at = ExportState.UNKNOWN, step
         export.reason_code, export.reason = (
             "no_answer",
             "No answer. We check whether it arrived before sending anything again.",
         )
-        export.next_try_at = _when_to_look(export, error, is_first=is_first)
+        export.next_try_at = _when_to_look(export, error)
         if export.next_try_at is None:
             export.state, export.reason_code = ExportState.HELD, "unknown_too_long"
             export.reason = "Nexudus did not say for a week whether it arrived. Look for it there, then check again."
-        audit.record("export_unknown", export, step=open_step(subject_of(export)) or "")
+        audit.record("export_unknown", export, step=step)
 
 
-def _when_to_look(export: InvoiceExport, error: Outside, *, is_first: bool) -> datetime | None:
+def _when_to_look(export: InvoiceExport, error: Outside) -> datetime | None:
+    """Shortly after the first answer that got lost, then ever later; None when it is time to ask a person."""
     until = error.details.get("until")
     if isinstance(until, datetime):
         return until
-    if is_first:
+    if export.attempts == 1:
         return clock.now() + timedelta(seconds=current_app.config["SETTINGS"].settle_s)
-    tries = export.attempts - 2
-    if tries < len(LOOK_UPS):
-        return clock.now() + LOOK_UPS[max(tries, 0)]
+    if export.attempts - 2 < len(LOOK_UPS):
+        return clock.now() + LOOK_UPS[export.attempts - 2]
     if export.sent_at is not None and clock.now() - export.sent_at > GIVE_UP_AFTER:
         return None
     return runs.next_opening(export.connection)

@@ -266,7 +266,9 @@ class InvoiceExport(Base):
     frozen: Mapped[dict[str, Any]] = mapped_column(default=dict)
     frozen_hash: Mapped[str] = mapped_column(sa.String(64), default="")
     marker: Mapped[str | None] = mapped_column(sa.String(40))
+    # How often the step it is at got no answer, and which one that is.
     attempts: Mapped[int] = mapped_column(default=0)
+    stuck_at: Mapped[str] = mapped_column(sa.String(40), default="")
     # When an unknown one is looked up again.
     next_try_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]

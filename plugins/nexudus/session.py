@@ -33,12 +33,11 @@ class Permit:
 
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
-        self._last = 0.0
 
     def before(self, kind: Literal["read", "write"]) -> None:
         """Raises `Capped` when the minute's or the day's calls are used up, `LeaseLost` when the row is not ours."""
         settings: Settings = current_app.config["SETTINGS"]
-        self._pause(settings.nexudus_pause_ms / 1000)
+        pause()
         with unit_of_work() as session:
             connection = session.get_one(Connection, self._lease.row_id)
             now = clock.now()
@@ -59,11 +58,10 @@ class Permit:
                 writes_today=today,
             )
 
-    def _pause(self, seconds: float) -> None:
-        wait = self._last + seconds - time.monotonic()
-        if wait > 0:
-            time.sleep(wait)  # noqa: TID251  # a tenth of a second between two calls, as Nexudus asks
-        self._last = time.monotonic()
+
+def pause() -> None:
+    """The tenth of a second that Nexudus wants between any two calls of one program."""
+    time.sleep(current_app.config["SETTINGS"].nexudus_pause_ms / 1000)  # noqa: TID251  # nothing else to wait for
 
 
 def _recent(moments: list[float], now: datetime) -> list[float]:
