@@ -175,10 +175,12 @@ def connection_of_installation(installation_id: int) -> Connection | None:
     )
 
 
-def is_current(connection_id: int) -> bool:
-    """Whether a connection is still in use and its installation can work."""
+def in_use(connection_id: int) -> Connection | None:
+    """The connection while it is in use and its installation can work, else None."""
     connection = db.session.get(Connection, connection_id)
-    return connection is not None and connection.ended_at is None and connection.installation.works
+    if connection is None or connection.ended_at is not None or not connection.installation.works:
+        return None
+    return connection
 
 
 def switched_off(installation: Installation) -> None:

@@ -24,7 +24,7 @@ def draw_invoice_panel(installation: Installation, invoice: Invoice) -> str:
     """Where an invoice stands with Nexudus, why, and what can be done about it."""
     connection = connecting.current(installation)
     export = export_acts.export_of(invoice.id)
-    if connection is None or (invoice.status == InvoiceStatus.DRAFT and export is None):
+    if connection is None or (invoice.status != InvoiceStatus.PENDING and export is None):
         return ""
     there = export_acts.their_total(export) if export else None
     return render_template(
@@ -45,7 +45,7 @@ def _why_it_stays(installation: Installation, connection: Connection, invoice: I
     """Why an invoice without an export does not go to Nexudus; "" when it does at the next window."""
     if installation.cutover_at is None or invoice.created_at <= installation.cutover_at:
         return "before"
-    if invoice.status != InvoiceStatus.PENDING or invoice.collector is not None:
+    if invoice.collector is not None:
         return "collected"
     if invoice.do_not_send:
         return "do_not_send"

@@ -24,8 +24,10 @@ LONGEST_PAUSE_S = 300
 
 def work_on_connection(connection_id: int) -> None:
     """One slice of everything a connection has to do; says in its row when it wants the next one."""
-    if not connecting.is_current(connection_id):
+    connection = connecting.in_use(connection_id)
+    if connection is None:
         return
+    structlog.contextvars.bind_contextvars(account_id=connection.account_id)
     with turn(connection_id, SLICE_S) as mine:
         if mine is None:
             log.info("connection_busy", connection_id=connection_id)

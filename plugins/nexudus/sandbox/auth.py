@@ -83,6 +83,9 @@ def _issued(user: Record, client_id: str) -> Response:
     """A new pair of tokens. The earlier refresh token of this client id dies, its access tokens live on."""
     moment, store = clock.now(), space().store
     access, refresh = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    for old in store.all("access_token"):
+        if clock.read(old["ends"]) <= moment:
+            store.drop("access_token", old["token"])
     shared = {"client_id": client_id, "user_id": user["Id"]}
     store.put("access_token", access, shared | {"token": access, "ends": clock.written(moment + ACCESS_LASTS)})
     store.put("refresh_token", client_id, shared | {"token": refresh, "ends": clock.written(moment + REFRESH_LASTS)})

@@ -6,12 +6,12 @@ https://developers.nexudus.com/rest-api/sdk/commands
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, Response, url_for
+from flask import Blueprint, Response, g, url_for
 
 from plugins.nexudus.sandbox import billing, printing, rules, settling, webhooks
 from plugins.nexudus.sandbox.auth import demand
-from plugins.nexudus.sandbox.replies import Refusal, mutation, not_found, refused
-from plugins.nexudus.sandbox.schema import Entity
+from plugins.nexudus.sandbox.replies import Refusal, json_reply, mutation, not_found, refused
+from plugins.nexudus.sandbox.schema import ENTITIES, Entity
 from plugins.nexudus.sandbox.space import Space, space
 from plugins.nexudus.sandbox.store import Record
 
@@ -23,18 +23,25 @@ Command = Callable[[Space, list[Record], Parameters], Response]
 
 def run(here: Space, entity: Entity, body: Record) -> Response:
     """Run one command; whatever it cannot do undoes all of it."""
-    command = COMMANDS.get((entity.name, str(body.get("Key", ""))))
+    g.command = key = str(body.get("Key", ""))
+    command = COMMANDS.get((entity.name, key))
     if command is None:
         return refused("There is no such command.", status=200)
-    ids = body.get("Ids") or []
+    ids, given = body.get("Ids") or [], body.get("Parameters") or []
+    if not _are(ids, int) or not _are(given, dict):
+        return refused("The request is invalid.")
     records = [here.get(entity.name, one) for one in dict.fromkeys(ids)]
     if not records or None in records:
         return refused("Not found", status=200)
-    parameters = {one["Name"]: one.get("Value") for one in body.get("Parameters") or [] if one.get("Name")}
+    parameters = {str(one.get("Name")): one.get("Value") for one in given}
     try:
         return command(here, [one for one in records if one is not None], parameters)
     except settling.NotPossible as error:
         raise Refusal(refused(str(error), status=200)) from None
+
+
+def _are(values: Any, kind: type) -> bool:
+    return isinstance(values, list) and all(isinstance(one, kind) for one in values)
 
 
 def described(key: str, order: int) -> Record:
@@ -182,4 +189,4 @@ def raise_pending(business_id: int, coworker_id: int) -> Response:
     if not items:
         return refused("There is nothing to invoice.", status=200)
     invoice = billing.raise_invoice(here, business_id, coworker_id, items)
-    return mutation(invoice, "Invoice created")
+    return json_reply(here.shown(ENTITIES["CoworkerInvoice"], invoice))

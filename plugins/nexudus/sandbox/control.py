@@ -107,6 +107,12 @@ def show_calls() -> Response:
     return json_reply(space().calls.counts())
 
 
+@pages.get("/requests")
+def show_requests() -> Response:
+    """The last calls since the last reset, the newest first: when, what, which command, and how they ended."""
+    return json_reply(space().calls.last())
+
+
 @pages.post("/calls/reset")
 def reset_calls() -> AnyResponse:
     space().calls.reset()

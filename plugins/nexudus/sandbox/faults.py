@@ -18,11 +18,13 @@ class Switches:
     dropped_every: int = 0  # the connection ends before anything was done
     dropped_next: int = 0
     error_next: int = 0  # 500, nothing was done
+    error_after_next: int = 0  # 500, although the write was carried out
     error_ooops: bool = False  # ... with the "Ooops" envelope
     throttle_next: int = 0
     throttle_status: int = 429  # or 409
     throttle_retry_after: bool = True
     html_next: int = 0  # 200 and a page instead of JSON; a write was not carried out
+    cut_next: int = 0  # 200 and the first half of the JSON; the call was carried out
     slow_s: float = 0  # every answer takes this long
     one_time_code: str = ""  # the token endpoint demands it
     api_access: str = "on"  # "off" refuses every call; "shown_off" only says it were off

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from werkzeug.datastructures import MultiDict
@@ -72,7 +72,7 @@ def _test(here: Space, entity: Entity, name: str, text: str) -> Test | None:
         return _custom_field_test(entity, name, text)
     try:
         wanted = _wanted(field, text)
-    except (ValueError, InvalidOperation):
+    except ValueError:
         return lambda _: False
     if bound:
         if field.type not in ("datetime", "int", "decimal"):
@@ -96,7 +96,7 @@ def _wanted(field: Field, text: str) -> Any:
         return None
     if field.type == "bool":
         return text.lower() in ("true", "1")
-    return field.converted(text) if field.type in ("int", "enum", "decimal", "datetime") else text
+    return field.asked_for(text)
 
 
 def _within(bound: str, value: Any, wanted: Any) -> bool:

@@ -29,7 +29,7 @@ INVENTIONS: tuple[tuple[str, str, str], ...] = (
     (
         SEEN,
         "Limits",
-        "The 51st new member in 24 hours is refused with 401 “Access Denied”, while limits are documented.",
+        "The 51st new member of a day (in UTC) is refused with 401 “Access Denied”, while limits are documented.",
     ),
     (UNKNOWN, "Lists", "Text filters compare exactly, case included."),
     (UNKNOWN, "Lists", "dir understands Descending, desc and -1; everything else is ascending."),
@@ -58,7 +58,7 @@ INVENTIONS: tuple[tuple[str, str, str], ...] = (
     (
         UNKNOWN,
         "Invoices",
-        "The raise call takes no body, invoices everything pending and is refused when there is nothing.",
+        "The raise call takes no body, answers the invoice of everything pending, and is refused when there is none.",
     ),
     (INFERRED, "Invoices", "Numbers are INV-0001, drafts DRAFT-0001, credit notes CN-0001, one sequence per location."),
     (

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from plugins.nexudus.sandbox import clock
 
@@ -32,7 +32,7 @@ class Limits:
         """Forget every call that was counted."""
         with self._lock:
             self._past = {limit: deque[datetime]() for limit in DOCUMENTED}
-            self._creations = deque[datetime]()
+            self._created_on: tuple[date | None, int] = (None, 0)
 
     def wait_for_call(self, *, is_write: bool) -> float:
         """Count a call; how many seconds it comes too early, 0 when it is in time. A refused call counts nothing."""
@@ -48,13 +48,15 @@ class Limits:
             return wait
 
     def may_create_coworker(self, cap: int | None) -> bool:
-        """Count a new coworker, unless the day has had its share: `cap`, or the seen one while limits are on."""
+        """Count a new coworker, unless the day, in UTC, has had its share: `cap`, or the seen one under limits."""
         most = cap if cap is not None else (CREATIONS_A_DAY if self.mode == "documented" else None)
-        moment = clock.now()
+        today = clock.now().date()
         with self._lock:
-            if most is not None and (most == 0 or _wait(self._creations, most, DAY, moment)):
+            day, count = self._created_on
+            count = count if day == today else 0
+            if most is not None and count >= most:
                 return False
-            self._creations.append(moment)
+            self._created_on = (today, count + 1)
             return True
 
 

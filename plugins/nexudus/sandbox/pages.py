@@ -19,6 +19,7 @@ from plugins.nexudus.sandbox.store import Record, dumped
 from plugins.nexudus.sandbox.switchboard import GROUPS
 
 PAGE_SIZE = 50
+SHOWN_CALLS = 20
 NOTHING = "\N{EN DASH}"
 LANGUAGE = "en_GB"
 
@@ -193,6 +194,7 @@ def show_sandbox() -> str:
         profiles=PROFILES,
         limits=control.LIMITS,
         calls=here.calls.counts(),
+        last=here.calls.last()[:SHOWN_CALLS],
         counts={kind: here.store.count(kind) for kind in ("Coworker", "CoworkerInvoice", "CoworkerProduct", "Charge")},
         inventions=INVENTIONS,
         email=EMAIL,

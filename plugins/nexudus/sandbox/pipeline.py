@@ -5,9 +5,8 @@ from collections.abc import Callable, Iterable
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, render_template, request
 from werkzeug.exceptions import HTTPException
-from werkzeug.wrappers import Response as AnyResponse
 
 from plugins.nexudus.sandbox import webhooks
 from plugins.nexudus.sandbox.auth import sign_in_caller
@@ -39,6 +38,7 @@ class SandboxApp(Flask):
         self.wsgi_app = _Wire(self.wsgi_app)  # type: ignore[method-assign]
         self.register_error_handler(Refusal, lambda refusal: refusal.response)
         self.register_error_handler(HTTPException, _http_error)
+        self.after_request(_ended)
 
     def dispatch_request(self) -> Any:
         """Answer one request."""
@@ -55,13 +55,35 @@ class SandboxApp(Flask):
             if request.path != TOKEN and not _worked(response):
                 raise Refusal(response)  # undoes whatever was written
         webhooks.deliver_remembered(here)
-        if here.faults.concerns(request.path) and here.faults.strikes("lost_answer"):
-            request.environ[LOST] = "answer"
+        if here.faults.concerns(request.path):
+            if here.faults.strikes("lost_answer"):
+                request.environ[LOST] = "answer"
+            elif here.faults.strikes("error_after"):
+                return server_error(ooops=here.faults.switches.error_ooops)
         return response
 
 
 def _worked(response: Response) -> bool:
-    return response.status_code < 300 and bool((response.get_json(silent=True) or {}).get("WasSuccessful"))
+    """A write says whether it was successful; only the raise call answers with a bare record."""
+    return response.status_code < 300 and (response.get_json(silent=True) or {}).get("WasSuccessful", True) is True
+
+
+def _ended(response: Response) -> Response:
+    """Keep what became of an API call, after the last thing that may go wrong with its answer."""
+    if not request.path.startswith("/api/"):
+        return response
+    here = space()
+    if response.status_code == 200 and here.faults.concerns(request.path) and here.faults.strikes("cut"):
+        response.set_data(response.get_data()[: (response.content_length or 0) // 2])
+    path, query = request.path, request.query_string.decode(errors="replace")
+    here.calls.ended(
+        request.method,
+        f"{path}?{query}" if query else path,
+        response.status_code,
+        command=g.get("command"),
+        lost=request.environ.get(LOST),
+    )
+    return response
 
 
 class _Wire:
@@ -132,10 +154,10 @@ def _throttled(status: int, wait: float, *, with_header: bool = True) -> Respons
     return answer
 
 
-def _http_error(error: HTTPException) -> Response | AnyResponse:
-    """Refusals of the framework, in the words of the API where it is the API that is asked."""
+def _http_error(error: HTTPException) -> Response:
+    """Refusals of the framework: in the words of the API where it is asked, else as a page."""
     if not request.path.startswith("/api/"):
-        return error.get_response()
+        return Response(render_template("sandbox/error.html", error=error), error.code)
     if error.code == 404:
         return json_reply("Not found", 404)
     return json_reply({"Message": error.name}, error.code or 500)

@@ -21,9 +21,9 @@ from plugins.nexudus.sandbox.replies import (
     server_error,
     text_reply,
 )
-from plugins.nexudus.sandbox.schema import BY_PATH, Entity, Field
+from plugins.nexudus.sandbox.schema import BY_PATH, MOST_DIGITS, Entity, Field
 from plugins.nexudus.sandbox.space import space
-from plugins.nexudus.sandbox.store import Record
+from plugins.nexudus.sandbox.store import Record, dumped
 
 pages = Blueprint("rest", __name__, url_prefix="/api")
 
@@ -85,7 +85,8 @@ def update_record(module: str, plural: str) -> Response:
     entity = _entity(module, plural, "update")
     demand(entity.name, "Edit")
     body = _body()
-    before = space().get(entity.name, body.get("Id"))
+    record_id = body.get("Id")
+    before = space().get(entity.name, record_id) if isinstance(record_id, int) else None
     if before is None:
         return not_found()
     values = _checked(entity, body, before)
@@ -148,12 +149,24 @@ def _body() -> Record:
     if request.mimetype != "application/json":
         raise Refusal(json_reply({"Message": f"The media type '{request.mimetype}' is not supported."}, 415))
     try:
-        body = json.loads(request.get_data(), parse_float=Decimal)
-    except ValueError:
+        body = json.loads(request.get_data(), parse_float=_number, parse_constant=_no_number)
+        dumped(body).encode()  # half a character, as in "\ud800", can be read but never be written
+    except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
         raise Refusal(refused("The request is invalid."))
     return body
+
+
+def _number(digits: str) -> Decimal:
+    number = Decimal(digits)
+    if abs(number.adjusted()) > MOST_DIGITS:
+        raise ValueError("a number out of all bounds")
+    return number
+
+
+def _no_number(word: str) -> Decimal:
+    raise ValueError(f"{word} is no number")
 
 
 def _checked(entity: Entity, body: Record, before: Record | None) -> Record:
@@ -165,7 +178,7 @@ def _checked(entity: Entity, body: Record, before: Record | None) -> Record:
         if not entity.may_write(field):
             continue
         given = by_lower.get(name.lower())
-        if before is None and given is None and not entity.demands(field):
+        if before is None and given is None and not field.required:
             continue
         problem = _problem(entity, field, given, values)
         if problem:
@@ -181,13 +194,13 @@ def _checked(entity: Entity, body: Record, before: Record | None) -> Record:
 
 def _problem(entity: Entity, field: Field, given: Any, values: Record) -> str:
     """What is wrong with a value, or "" after it was put into `values`."""
-    if given is None and entity.demands(field):
+    if given is None and field.required:
         return "may not be null or empty"
     try:
         value = field.converted(given)
     except ValueError as error:
         return str(error)
-    if entity.demands(field) and isinstance(value, str) and not value.strip():
+    if field.required and isinstance(value, str) and not value.strip():
         return "may not be null or empty"
     if value is not None and field.points_to in rules.KNOWN and space().get(field.points_to, value) is None:
         return "is a required field"

@@ -1,11 +1,11 @@
 """Which records Nexudus knows: their fields, types, rights and filters, out of schema.json.
 
 schema.json is a digest of the public documentation (https://developers.nexudus.com/rest-api). A field reads
-"int! >Coworker": its type, `!` required on create, `~` read only, `>` what it points to.
+"int! >Coworker": its type, `!` required on create, `~` read only, `>` what it points to, `=` its known numbers.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from functools import cached_property
@@ -17,14 +17,14 @@ from plugins.nexudus.sandbox import clock
 # Left out of every list row although they are no collections; seen in traffic, documented nowhere.
 HIDDEN_IN_LISTS = {"Charge": {"DiscountAmount", "CreditAmount", "PurchaseOrder"}}
 
-# Required according to the documentation, but creates without them were seen to work.
-NOT_DEMANDED = {"CoworkerProduct": {"RepeatCycle", "CreditAmount", "DiscountAmount"}}
-
 # Accepted on update although the documentation lists them as read only.
 SEEN_WRITABLE = {"CoworkerInvoice": {"CreatedOn", "SentOn", "RefundedOn"}}
 
 # In no list of read-only fields, yet only the server can know them.
 COMPUTED = {"CoworkerProduct": {"CoworkerInvoiceId", "CoworkerInvoiceNumber", "CoworkerInvoicePaid"}}
+
+MOST_DIGITS = 15  # before the point: more would not survive as a JSON number
+LARGEST_WHOLE = 2**31 - 1
 
 _BLANKS: dict[str, Any] = {"bool": False, "int": 0, "enum": 0, "decimal": Decimal(0), "string": ""}
 
@@ -39,6 +39,7 @@ class Field:
     required: bool
     read_only: bool
     points_to: str | None
+    numbers: frozenset[int] = frozenset()  # what an enum may be; empty where the documentation does not say
 
     def blank(self) -> Any:
         """What stands there when nobody has written anything."""
@@ -47,11 +48,20 @@ class Field:
         return None if self.nullable or self.points_to else _BLANKS.get(self.type)
 
     def converted(self, value: Any) -> Any:
-        """`value` in the type of this field; `ValueError` when it is of another."""
+        """`value` out of a body, in the type of this field; `ValueError` when it is of another."""
         if value is None:
             return self.blank()
         convert = _CONVERTERS.get(self.type)
-        return convert(value) if convert else value
+        converted = convert(value) if convert else value
+        if self.numbers and converted not in self.numbers | {0}:  # 0 is what stands where nothing was ever written
+            raise ValueError("is not a known value")
+        return converted
+
+    def asked_for(self, text: str) -> Any:
+        """`text` out of an address, in the type of this field; `ValueError` when it cannot be."""
+        if self.type in ("int", "enum", "decimal"):
+            return self.converted(_number(text))
+        return self.converted(text) if self.type == "datetime" else text
 
 
 def _boolean(value: Any) -> bool:
@@ -75,21 +85,25 @@ def _moment(value: Any) -> str:
 
 def _integer(value: Any) -> int:
     number = _decimal(value)
-    if number != number.to_integral_value():
+    if number != number.to_integral_value() or abs(number) > LARGEST_WHOLE:
         raise ValueError("is not a whole number")
     return int(number)
 
 
 def _decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal | float):
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise ValueError("is not a number")  # noqa: TRY004  # as above
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        raise ValueError("is not a number") from None
-    if not number.is_finite():
+    number = Decimal(value)
+    if not number.is_finite() or number.adjusted() >= MOST_DIGITS:
         raise ValueError("is not a number")
     return number
+
+
+def _number(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("is not a number") from None
 
 
 def _string(value: Any) -> str:
@@ -165,11 +179,9 @@ class Entity:
             return False
         return not field.read_only or field.name in SEEN_WRITABLE.get(self.name, set())
 
-    def demands(self, field: Field) -> bool:
-        return field.required and field.name not in NOT_DEMANDED.get(self.name, set())
-
 
 def _field(name: str, text: str) -> Field:
+    text, _, numbers = text.partition(" =")
     marks, _, points_to = text.partition(" >")
     kind = marks.rstrip("!~")
     return Field(
@@ -179,7 +191,15 @@ def _field(name: str, text: str) -> Field:
         required="!" in marks,
         read_only="~" in marks,
         points_to=points_to or None,
+        numbers=frozenset(_listed(numbers)),
     )
+
+
+def _listed(numbers: str) -> Iterator[int]:
+    """The numbers of "1-3,99"."""
+    for span in filter(None, numbers.split(",")):
+        first, _, last = span.partition("-")
+        yield from range(int(first), int(last or first) + 1)
 
 
 def _loaded() -> dict[str, Entity]:

@@ -29,8 +29,10 @@ GROUPS: tuple[tuple[str, tuple[Shown, ...]], ...] = (
         "Wrong answers",
         (
             Shown("error_next", "Answer the next calls with 500", "count", "Nothing is carried out."),
+            Shown("error_after_next", "Answer the next writes with 500", "count", "They are carried out all the same."),
             Shown("error_ooops", "500 with the “Ooops” envelope", "box"),
             Shown("html_next", "Answer the next calls with a web page", "count", "200, but no JSON."),
+            Shown("cut_next", "Cut the next answers in half", "count", "The calls are carried out."),
             Shown("throttle_next", "Throttle the next calls", "count"),
             Shown("throttle_status", "Throttle with", ("409", "429")),
             Shown("throttle_retry_after", "Say when to come back (Retry-After)", "box"),
