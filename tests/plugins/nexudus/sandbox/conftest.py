@@ -100,11 +100,13 @@ class Program:
     def sale(self, member_id: int, price: str = "20", rate: int = 23, **values: Any) -> int:
         product = self.product(rate)
         record = {"CoworkerId": member_id, "BusinessId": product["BusinessId"], "ProductId": product["Id"]}
-        return self.created(self.post(SALES, **(record | {"Quantity": 1, "Price": float(price)} | values)))
+        record |= {"Quantity": 1, "Price": float(price), "RepeatCycle": 1, "CreditAmount": 0, "DiscountAmount": 0}
+        return self.created(self.post(SALES, **(record | values)))
 
     def charge(self, member_id: int, total: str = "20", **values: Any) -> int:
-        record = {"CoworkerId": member_id, "BusinessId": self.business["Id"], "Quantity": 1, "TotalAmount": total}
-        return self.created(self.post(CHARGES, **(record | {"DiscountAmount": 0, "CreditAmount": 0} | values)))
+        record = {"CoworkerId": member_id, "BusinessId": self.business["Id"], "Quantity": 1}
+        record |= {"TotalAmount": float(total), "DiscountAmount": 0, "CreditAmount": 0}
+        return self.created(self.post(CHARGES, **(record | values)))
 
     def run(self, path: str, key: str, *ids: int, **parameters: Any) -> Record:
         named = [{"Name": name.replace("_", " "), "Value": value} for name, value in parameters.items()]

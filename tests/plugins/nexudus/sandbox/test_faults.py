@@ -4,7 +4,7 @@ import pytest
 import requests
 import time_machine
 
-from tests.plugins.nexudus.sandbox.conftest import BASE, INVOICES, MEMBERS, SALES, Program, Start
+from tests.plugins.nexudus.sandbox.conftest import BASE, CHARGES, INVOICES, MEMBERS, SALES, Program, Start
 
 
 def test_a_lost_answer_leaves_the_write_done(program: Program) -> None:
@@ -58,6 +58,23 @@ def test_a_burst_of_server_errors_carries_nothing_out(program: Program, ooops: b
     assert program.get(MEMBERS).json()["TotalItems"] == 0
 
 
+def test_a_server_error_may_hide_that_the_write_was_carried_out(program: Program) -> None:
+    program.control("/switches", error_after_next=1)
+    record = {"FullName": "Ada", "Email": "ada@example.example", "CountryId": 1220, "SimpleTimeZoneId": 2023}
+    assert program.post(MEMBERS, **record).status_code == 500
+    assert len(program.rows(MEMBERS)) == 1
+    assert program.post(MEMBERS, **record).status_code == 200
+
+
+def test_an_answer_may_end_in_the_middle(program: Program) -> None:
+    program.control("/switches", cut_next=1)
+    answer = program.get(MEMBERS)
+    assert answer.status_code == 200
+    with pytest.raises(requests.JSONDecodeError):
+        answer.json()
+    assert program.rows(MEMBERS) == []
+
+
 @pytest.mark.parametrize(("status", "body"), [(409, ""), (429, "Too many requests. Wait 1 seconds.")])
 def test_throttling_says_when_to_come_back(program: Program, status: int, body: str) -> None:
     program.control("/switches", throttle_next=1, throttle_status=status)
@@ -96,7 +113,7 @@ def test_new_members_are_capped_a_day(program: Program) -> None:
         )
         assert (answer.status_code, answer.text) == (401, "Access Denied")
         assert program.get("/api/auth/me").status_code == 200
-        clock.shift(timedelta(days=1, seconds=1))
+        clock.move_to("2026-02-02T00:00Z")
         assert program.member()
 
 
@@ -149,6 +166,26 @@ def test_calls_are_counted_by_kind_until_reset(program: Program) -> None:
         "GET /api/spaces/coworkers/{id}": 2,
         "POST /api/billing/coworkerinvoices/{id}/create/{id}": 1,
     }
+
+
+def test_the_last_calls_are_told_with_their_command_and_their_end(program: Program) -> None:
+    sale = program.sale(program.member())
+    program.control("/calls/reset")
+    program.invoice_sales(sale)
+    program.control("/switches", lost_answer_next=1, dropped_next=1, only=CHARGES)
+    for _ in range(2):
+        with pytest.raises(requests.ConnectionError):
+            program.charge(7 if program.space.faults.switches.dropped_next else program.member())
+    program.get(f"{MEMBERS}/7")
+    told = program.session.get(f"{BASE}/sandbox/requests").json()[::-1]
+    ends = [(one["path"], one["command"], one["status"], one["lost"]) for one in told if one["method"] == "POST"]
+    assert ends == [
+        (f"{SALES}/runcommand", "COWORKER_PRODUCT_INVOICE", 200, None),
+        (CHARGES, None, None, "request"),
+        (MEMBERS, None, 200, None),
+        (CHARGES, None, None, "answer"),
+    ]
+    assert (told[-1]["path"], told[-1]["status"]) == (f"{MEMBERS}/7", 404)
 
 
 def test_switches_are_shown_and_turned_off_together(program: Program) -> None:

@@ -68,6 +68,32 @@ def test_an_invoice_is_marked_as_paid(program: Program, browser: FlaskClient) ->
     assert browser.post(f"/invoice-log/{invoice['Id']}/pay").status_code == 409
 
 
+def test_the_log_offers_the_next_deed_of_each_invoice(program: Program, browser: FlaskClient) -> None:
+    invoice = program.invoice_sales(program.sale(program.member(), Notes="Mailbox plan"))
+    page = browser.get("/invoice-log").text
+    assert "Mailbox plan" in page
+    assert f'action="/invoice-log/{invoice["Id"]}/pay"' in page
+    browser.post(f"/invoice-log/{invoice['Id']}/pay")
+    assert "/pay" not in browser.get("/invoice-log").text
+
+
+def test_what_is_not_there_is_said_on_a_page(browser: FlaskClient) -> None:
+    for path in ("/invoice-log/7", "/new-customers/7", "/nothing"):
+        answer = browser.get(path)
+        assert answer.status_code == 404
+        assert "There is nothing here" in answer.text
+        assert "not Nexudus" in answer.text
+
+
+def test_the_last_calls_are_shown(program: Program, browser: FlaskClient) -> None:
+    program.run(SALES, "COWORKER_PRODUCT_INVOICE", 7)
+    program.get(MEMBERS, Coworker_FullName=ATTACK)
+    page = browser.get("/sandbox").text
+    assert "COWORKER_PRODUCT_INVOICE" in page
+    assert "Coworker_FullName=" in page
+    assert "<script" not in page
+
+
 def test_an_invoice_is_cancelled_and_deleted(program: Program, browser: FlaskClient) -> None:
     invoice = program.invoice_sales(program.sale(program.member()))
     assert "Cancelled" in browser.post(f"/invoice-log/{invoice['Id']}/cancel", follow_redirects=True).text

@@ -27,7 +27,12 @@ def test_a_create_without_the_required_fields_names_each(program: Program) -> No
         ({"Businesses": 7}, "Businesses"),
         ({"FullName": 7}, "FullName"),
         ({"TaxRate": True}, "TaxRate"),
-        ({"TaxRate": "NaN"}, "TaxRate"),
+        ({"TaxRate": "20"}, "TaxRate"),
+        ({"TaxRate": 10**15}, "TaxRate"),
+        ({"CountryId": "1220"}, "Country"),
+        ({"CountryId": 10**30}, "Country"),
+        ({"CoworkerType": 3}, "CoworkerType"),
+        ({"MondayAttendance": 6}, "MondayAttendance"),
         ({"CoworkerType": 1.5}, "CoworkerType"),
     ],
 )
@@ -38,7 +43,18 @@ def test_a_value_of_the_wrong_kind_is_refused_by_name(program: Program, values: 
     assert [one["PropertyName"] for one in answer.json()["Errors"]] == [name]
 
 
-@pytest.mark.parametrize("body", ["[1]", "{", '"text"'])
+BAD_BODIES = {
+    "a list": "[1]",
+    "broken off": "{",
+    "a text": '"text"',
+    "no number": '{"TaxRate": NaN}',
+    "a number out of all bounds": '{"CustomFields": 1e999999999}',
+    "half a character": r'{"FullName": "\ud800"}',
+    "nested too deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES.keys())
 def test_a_body_that_is_no_object_is_refused(program: Program, body: str) -> None:
     answer = program.session.post(BASE + MEMBERS, data=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
@@ -167,6 +183,35 @@ def test_commands_are_listed_but_not_all_of_them(program: Program) -> None:
     keys = {one["Key"] for one in program.get(f"{INVOICES}/commands").json()}
     assert "VOID_INVOICE" in keys
     assert program.get(f"{SALES}/commands").json() == []
+
+
+@pytest.mark.parametrize("body", [{"Ids": [[1]]}, {"Ids": 7}, {"Ids": [7], "Parameters": ["Payment Method"]}])
+def test_a_command_with_odd_ids_or_parameters_is_refused(program: Program, body: dict[str, object]) -> None:
+    answer = program.post(f"{SALES}/runcommand", Key="COWORKER_PRODUCT_INVOICE", **body)
+    assert (answer.status_code, answer.json()["WasSuccessful"]) == (400, False)
+
+
+@pytest.mark.parametrize("record_id", [None, [1], "7"])
+def test_an_update_of_nothing_is_not_found(program: Program, record_id: object) -> None:
+    assert program.put(MEMBERS, {"Id": record_id}).status_code == 404
+
+
+def test_a_sale_needs_all_that_the_documentation_demands(program: Program) -> None:
+    product = program.product()
+    sale = {"CoworkerId": program.member(), "BusinessId": product["BusinessId"], "ProductId": product["Id"]}
+    complaints = program.post(SALES, **sale).json()["Errors"]
+    missing = {one["PropertyName"] for one in complaints}
+    assert missing == {"Quantity", "RepeatCycle", "CreditAmount", "DiscountAmount"}
+
+
+def test_a_record_can_be_sent_back_as_it_was_read(program: Program) -> None:
+    member = program.member()
+    invoice = program.invoice_sales(program.sale(member))
+    for path, record_id in ((MEMBERS, member), (INVOICES, invoice["Id"])):
+        record = program.read(path, record_id)
+        assert program.put(path, record).json()["WasSuccessful"]
+        changed = {name for name, value in program.read(path, record_id).items() if value != record[name]}
+        assert changed <= {"UpdatedOn", "Description"}
 
 
 def test_a_command_that_does_not_exist_is_answered_with_200_and_no_success(program: Program) -> None:
