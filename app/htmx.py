@@ -50,6 +50,11 @@ def partial_with_toast(html: str, sentence: str, kind: str = "done", **headers: 
     return _response(html, trigger={"toast": {"sentence": sentence, "kind": kind}}, **headers)
 
 
+def partial_with_event(html: str, event: str) -> Response:
+    """An answer to htmx that also tells the rest of the page that something happened."""
+    return _response(html, trigger={event: True})
+
+
 def go_to(url: str) -> Response:
     """Send the browser to another page: a redirect, or its htmx counterpart that loads the whole page."""
     if request.htmx:

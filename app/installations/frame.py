@@ -151,7 +151,7 @@ def _plugin_groups(role: Role) -> list[Group]:
             if role in item.roles:
                 entry = _entry(item.label, f"{plugin.name}.{item.endpoint.lstrip('.')}")
                 count, kind = item.count(installation) if item.count else (None, "")
-                entries.append(Entry(entry.label, entry.url, entry.current, count, kind))
+                entries.append(Entry(entry.label, entry.url, entry.current, count or None, kind))
         groups.append(Group(plugin.title, entries))
     return groups
 

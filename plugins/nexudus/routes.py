@@ -12,7 +12,7 @@ from app.billing import customers
 from app.billing.models import Customer
 from app.db import end_reading, unit_of_work
 from app.errors import Conflict, InvalidInput, NotFound, Outside, SignInNeeded, TooManyTries
-from app.htmx import asks_for_partial, go_to, page_or_partial
+from app.htmx import asks_for_partial, go_to, page_or_partial, partial_with_event
 from app.installations.models import Installation
 from plugins.nexudus import by_hand, connecting, linking, links, listing_pages, panels
 from plugins.nexudus.forms import ConnectForm, LinkForm, UnlinkForm
@@ -75,7 +75,8 @@ def do_connect() -> Answer:
     if not asks_for_partial():
         flash(f"Connected to {found.business_name}.", "done")
         return go_to(url_for("installations.systems", _anchor="system-nexudus"))
-    return render_template("nexudus/_connected.html", **panels.connected_facts(g.installation, connection))
+    html = render_template("nexudus/_connected.html", **panels.connected_facts(g.installation, connection))
+    return partial_with_event(html, "installation-changed")
 
 
 @pages.route("/disconnect", methods=["GET", "POST"])
