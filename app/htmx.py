@@ -25,11 +25,6 @@ def asks_for_partial() -> bool:
     return bool(request.htmx) and not request.htmx.boosted and not request.htmx.history_restore_request
 
 
-def target() -> str | None:
-    """Id of the element that htmx will replace."""
-    return request.htmx.target if request.htmx else None
-
-
 def page_path() -> str:
     """Path of the page that the person looks at: this request's own, or the one that htmx asks on behalf of."""
     if not asks_for_partial():
@@ -43,11 +38,6 @@ def page_path() -> str:
 def page_or_partial(page: str, partial: str, **context: Any) -> str:
     """Render `partial` for htmx, the whole `page` otherwise."""
     return render_template(partial if asks_for_partial() else page, **context)
-
-
-def partial_with_toast(html: str, sentence: str, kind: str = "done", **headers: Any) -> Response:
-    """An answer to htmx that also raises a toast; `kind` is done, failed or running."""
-    return _response(html, trigger={"toast": {"sentence": sentence, "kind": kind}}, **headers)
 
 
 def partial_with_event(html: str, event: str) -> Response:
