@@ -45,6 +45,13 @@ def partial_with_event(html: str, event: str) -> Response:
     return _response(html, trigger={event: True})
 
 
+def partial_elsewhere(html: str, target: str, status: int) -> Response:
+    """An answer that replaces another element than the one htmx asked for; `target` is a CSS selector."""
+    response = _response(html, retarget=target, reswap="outerHTML")
+    response.status_code = status
+    return response
+
+
 def go_to(url: str) -> Response:
     """Send the browser to another page: a redirect, or its htmx counterpart that loads the whole page."""
     if request.htmx:
@@ -52,9 +59,6 @@ def go_to(url: str) -> Response:
     return redirect(url, code=303)  # type: ignore[return-value]  # werkzeug's response is Flask's here
 
 
-def _response(html: str, *, reswap: str | None = None, **headers: Any) -> Response:
+def _response(html: str, **headers: Any) -> Response:
     response: Response = make_response(html, **headers)
-    if reswap:
-        # htmx-flask refuses most of htmx's swap styles, so this one header is written by hand.
-        response.headers["HX-Reswap"] = reswap
     return response

@@ -12,7 +12,7 @@ from app.billing import customers
 from app.billing.models import Customer
 from app.db import end_reading, unit_of_work
 from app.errors import Conflict, InvalidInput, NotFound, Outside, SignInNeeded, TooManyTries
-from app.htmx import asks_for_partial, go_to, page_or_partial, partial_with_event
+from app.htmx import asks_for_partial, go_to, page_or_partial, partial_elsewhere, partial_with_event
 from app.installations.models import Installation
 from plugins.nexudus import by_hand, connecting, linking, links, listing_pages, panels
 from plugins.nexudus.forms import ConnectForm, LinkForm, UnlinkForm
@@ -260,10 +260,7 @@ def _refused(form: ConnectForm, error: SignInNeeded, left: int) -> Answer:
     if error.code in {"code_needed", "code_wrong"}:
         form.totp.errors = [*form.totp.errors, error.sentence]
         if asks_for_partial():
-            html = render_template("nexudus/_connect_code.html", form=form)
-            response = Response(html, 422)
-            response.headers["HX-Retarget"], response.headers["HX-Reswap"] = "#connect-code", "outerHTML"
-            return response
+            return partial_elsewhere(render_template("nexudus/_connect_code.html", form=form), "#connect-code", 422)
         return _connect_page(form, needs_code=True), 422
     if error.code == "wrong_password":
         form.password.errors = [*form.password.errors, error.sentence]
