@@ -4,6 +4,7 @@ import hashlib
 import secrets
 import unicodedata
 from datetime import timedelta
+from functools import cache
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
@@ -22,8 +23,6 @@ TRIES, WITHIN = 5, timedelta(minutes=15)
 TRIES_PER_ADDRESS = 50
 
 _hasher = PasswordHasher()
-# Checked when the email is unknown, so that a stranger cannot tell from the time which emails exist.
-_nobody = _hasher.hash(secrets.token_hex(16))
 login = LoginManager()
 
 
@@ -65,8 +64,10 @@ def sign_in(email: str, password: str) -> User:
     count_try("sign_in_from", request.remote_addr or "", TRIES_PER_ADDRESS)
     left = count_try("sign_in", email_key(email), TRIES)
     user = db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
-    user_id, expected = (user.id, user.password_hash) if user else (None, _nobody)
+    user_id, stored = (user.id, user.password_hash) if user else (None, None)
     end_reading()
+    nobody = _nobody()  # for known emails too: the first sign-in of a process would tell by its time
+    expected = stored or nobody
     matches = _matches(expected, password)
     if user_id is None or not matches:
         with unit_of_work():
@@ -126,6 +127,12 @@ def count_try(kind: str, subject: str, limit: int) -> int:
         wait = first + WITHIN - clock.now()
     minutes = max(1, -(-int(wait.total_seconds()) // 60))
     raise TooManyTries(f"Too many tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again.")
+
+
+@cache
+def _nobody() -> str:
+    """Checked when the email is unknown, so that a stranger cannot tell from the time which emails exist."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 def _matches(expected: str, password: str) -> bool:
