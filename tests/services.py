@@ -97,8 +97,15 @@ class Postgres:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server of this worker's own, reached by nobody else; it forgets everything at the end."""
-    if (programs := _postgres_programs()) is None:
+    if (programs := postgres_programs()) is None:
         pytest.skip("PostgreSQL is not installed (apt install postgresql)")
+    with postgres_server(programs) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def postgres_server(programs: Path) -> Iterator[Postgres]:
+    """A PostgreSQL server out of the folder `programs`, gone when the block ends; the benchmarks use it too."""
     # It refuses to run as root. The folder's path is short because it holds the socket.
     owner = _unprivileged_user()
     folder = Path(tempfile.mkdtemp(prefix="pg-"))
@@ -130,7 +137,7 @@ def postgres() -> Iterator[Postgres]:
         shutil.rmtree(folder)
 
 
-def _postgres_programs() -> Path | None:
+def postgres_programs() -> Path | None:
     """The folder of the newest PostgreSQL server here; Debian keeps these programs out of the PATH."""
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     found = shutil.which("postgres") or (installed and installed[-1])
