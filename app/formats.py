@@ -15,7 +15,15 @@ def init_app(app: Flask) -> None:
     manifest = load_manifest(app.config["SETTINGS"].data_dir)
     app.jinja_env.globals["asset"] = lambda name: asset_url(manifest, name)
     app.jinja_env.filters.update(
-        moment=moment, day=day, exact=exact, local=local, money=money, amount=amount, number=number
+        moment=moment,
+        day=day,
+        on_day=on_day,
+        on_moment=on_moment,
+        exact=exact,
+        local=local,
+        money=money,
+        amount=amount,
+        number=number,
     )
     app.jinja_env.trim_blocks = True
     app.jinja_env.lstrip_blocks = True
@@ -49,6 +57,17 @@ def moment(value: datetime | None, zone_name: str | None = None) -> str:
     zone_name = zone_name or zone()
     text = day(value, zone_name)
     return f"{text}{' ' if text == 'today' else ', '}{clock.local(value, zone_name):%H:%M}"
+
+
+def on_day(value: date | datetime | None) -> str:
+    """A day inside a sentence: "today" or "on 2 November"; "" for None."""
+    text = day(value)
+    return text if text in {"", "today"} else f"on {text}"
+
+
+def on_moment(value: datetime | None) -> str:
+    """A moment inside a sentence: "today at 11:40" or "on 2 November at 11:40"; "" for None."""
+    return f"{on_day(value)} at {clock.local(value, zone()):%H:%M}" if value else ""
 
 
 def exact(value: datetime | None) -> str:

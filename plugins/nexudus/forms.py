@@ -20,7 +20,7 @@ from plugins.nexudus.models import Issue, Writer
 
 # Any: the types of WTForms know choices as tuples only, which WTForms 3.3 warns about.
 WRITERS: Any = {
-    Writer.AUTO.value: "Automatic: whole invoices where Nexudus takes them, else product sales",
+    Writer.AUTO.value: "Automatic: as this Nexudus allows",
     Writer.PRODUCT_SALE.value: "Product sales, then one invoice",
     Writer.DOCUMENT.value: "Whole invoices",
 }
