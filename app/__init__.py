@@ -10,7 +10,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from app import cli, db, failures, formats, htmx, logs, work
+from app import cli, db, failures, formats, health, htmx, logs, work
 from app.accounts import routes as account_routes
 from app.accounts import signing_in
 from app.assets import HASHED_NAME
@@ -68,6 +68,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     guard.init_app(app)
     frame.init_app(app)
 
+    app.register_blueprint(health.pages)
     app.register_blueprint(account_routes.pages)
     app.register_blueprint(billing_routes.pages)
     app.register_blueprint(installation_routes.pages)

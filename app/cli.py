@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from rq.serializers import JSONSerializer
 
-from app import work
+from app import operations, work
 from app.accounts import cli as accounts_cli
 from app.billing import cli as billing_cli
 from app.command import answers
@@ -30,6 +30,9 @@ def init_app(app: Flask) -> None:
         accounts_cli.admins,
         billing_cli.customers,
         billing_cli.invoices,
+        operations.backup,
+        operations.restore,
+        operations.vault,
     )
     for command in (worker, sweep, demo, *groups):
         app.cli.add_command(command)

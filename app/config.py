@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=45, gt=0)
     settle_s: float = Field(default=10, ge=0)
     sweep_s: float = Field(default=5, gt=0)
+    lock_wait_s: float = Field(default=20, gt=0)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -135,6 +136,11 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'spheremail.db').resolve()}"
+
+    @property
+    def files(self) -> Path:
+        """Folder of attachments and the like: what a backup takes beside the database."""
+        return self.data_dir / "files"
 
     @property
     def logs_as_json(self) -> bool:

@@ -88,16 +88,17 @@ def init_app(app: Flask) -> None:
     db.init_app(app)
     migrate.init_app(app, db, directory="migrations")
     with app.app_context():
-        _teach(db.engine)
+        _teach(db.engine, app.config["SETTINGS"].lock_wait_s)
 
 
-def _teach(engine: Engine) -> None:
+def _teach(engine: Engine, lock_wait_s: float) -> None:
     if engine.dialect.name == "sqlite":
 
         @event.listens_for(engine, "connect")
         def set_up(connection: Any, record: object) -> None:
             connection.isolation_level = None  # the driver's own BEGIN comes too late; ours follows below
-            for pragma in ("journal_mode=WAL", "busy_timeout=20000", "foreign_keys=ON", "synchronous=FULL"):
+            busy = f"busy_timeout={round(lock_wait_s * 1000)}"
+            for pragma in ("journal_mode=WAL", busy, "foreign_keys=ON", "synchronous=FULL"):
                 connection.execute(f"PRAGMA {pragma}")
 
         @event.listens_for(engine, "begin")

@@ -23,6 +23,9 @@ from app.work import Lease
 Result = Mapping[str, Any]
 Done = dict[str, Result]
 
+# How long after a restore a step begun for the first time is looked up all the same: windows open six times a
+# month and an unknown outcome is given up after a week, so by then everything of before has had its turn.
+DOUBT_LASTS = timedelta(days=90)
 CRASH_POINTS = ("before_intent", "after_intent", "after_call", "after_outcome")
 
 
@@ -49,6 +52,16 @@ class Effect(Base):
     begun_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
+
+
+class Restoration(Base):
+    """A backup was brought back: what was done outside between these two moments is missing from the effects."""
+
+    __tablename__ = "restoration"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    taken_at: Mapped[datetime]
+    restored_at: Mapped[datetime] = mapped_column(default=clock.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,29 +172,51 @@ def _call(step: Step, remote: Any, intent: Intent) -> Result:
 def _begin(subject: Subject, step: Step, lease: Lease, *, again: bool = False) -> tuple[Intent, datetime | None]:
     """Commit the intent; answers it and, when an earlier call of this step has no outcome, since when.
 
-    `again` begins a step anew whose look-up said "not there".
+    `again` begins a step anew whose look-up said "not there". After a restore a step that was not begun since may
+    have been done in the time that is missing: it counts as called at the latest when the backup came back.
     """
     now = clock.now()
     with unit_of_work() as session:
         lease.renew()
         effect = session.scalar(_of(subject).where(Effect.step == step.key))
+        doubt = None if again else _doubt_since_restore(now)
         if effect is None:
             effect = Effect(
                 account_id=subject.account_id,
                 kind=subject.kind,
                 subject_id=subject.row_id,
                 step=step.key,
-                first_begun_at=now,
+                first_begun_at=doubt.since if doubt else now,
                 begun_at=now,
                 state=EffectState.BEGUN,
-                calls=1,
+                calls=0 if doubt else 1,
             )
             session.add(effect)
+            if doubt:
+                return Intent(subject, step.key, effect.first_begun_at), doubt.until
         elif effect.state == EffectState.BEGUN and not again:
             return Intent(subject, step.key, effect.first_begun_at), effect.begun_at
+        elif doubt and effect.begun_at <= doubt.until:
+            effect.state, effect.begun_at = EffectState.BEGUN, now
+            return Intent(subject, step.key, effect.first_begun_at), doubt.until
         else:
             effect.state, effect.begun_at, effect.calls = EffectState.BEGUN, now, effect.calls + 1
         return Intent(subject, step.key, effect.first_begun_at), None
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """The time of which nothing is known: since the oldest backup that was brought back, until that was done."""
+
+    since: datetime
+    until: datetime
+
+
+def _doubt_since_restore(now: datetime) -> _Doubt | None:
+    restored = db.session.scalars(sa.select(Restoration).where(Restoration.restored_at > now - DOUBT_LASTS)).all()
+    if not restored:
+        return None
+    return _Doubt(min(one.taken_at for one in restored), max(one.restored_at for one in restored))
 
 
 def _finish(subject: Subject, step: Step, lease: Lease, result: Result) -> None:

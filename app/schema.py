@@ -1,5 +1,6 @@
 """Whether the database stands where this code expects it."""
 
+import sqlalchemy as sa
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -22,3 +23,14 @@ def refuse_old_schema() -> None:
     there, wanted = heads()
     if there != wanted:
         raise SystemExit("The database is not up to date. Run: flask --app wsgi db upgrade")
+
+
+def tables_left_out() -> list[str]:
+    """Tables that hold rows and belong to a plugin which this process does not load."""
+    with db.engine.connect() as connection:
+        unknown = set(sa.inspect(connection).get_table_names()) - {*db.metadata.tables, "alembic_version"}
+        return [
+            name
+            for name in sorted(unknown)
+            if connection.execute(sa.select(sa.literal(1)).select_from(sa.table(name)).limit(1)).first()
+        ]

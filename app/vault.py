@@ -60,7 +60,12 @@ class Vault:
 
     def is_current(self, sealed: str) -> bool:
         """Whether `sealed` is already under the key that seals."""
-        return sealed.split(".", 2)[1] == self._first
+        return key_of(sealed) == self._first
+
+
+def key_of(sealed: str) -> str:
+    """Id of the key that `sealed` is under."""
+    return sealed.split(".", 2)[1]
 
 
 def vault() -> Vault:

@@ -35,10 +35,6 @@ class Tally:
     quarantined: int = 0
     bytes: int = 0
 
-    def counts(self) -> dict[str, int]:
-        """The numbers by name."""
-        return asdict(self)
-
     def add(self, other: "Tally") -> None:
         """Count what another one came to as well."""
         for one in fields(self):
@@ -93,6 +89,11 @@ class Turn:
             raise NotSent("The mailbox was rebuilt while it was read. We look at it again.", code="rebuilt")
         return mailbox
 
+    def counts(self) -> dict[str, int]:
+        """What the turn came to so far, by name."""
+        open_bytes = self._mailbox.bytes_read if self._mailbox is not None else 0
+        return {**asdict(self.tally), "bytes": self.tally.bytes + open_bytes}
+
     def drop(self) -> None:
         """Give the connection up: it broke, or the turn is over."""
         if self._mailbox is not None:
@@ -123,4 +124,4 @@ def turn(email_account_id: int, seconds: float) -> Iterator[Turn | None]:
 def store() -> Store:
     """Where the bytes of messages lie."""
     settings: Settings = current_app.config["SETTINGS"]
-    return Store(settings.data_dir / "mail")
+    return Store(settings.files / "mail")
