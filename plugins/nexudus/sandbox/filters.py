@@ -78,7 +78,7 @@ def _test(here: Space, entity: Entity, name: str, text: str) -> Test | None:
         if field.type not in ("datetime", "int", "decimal"):
             return None
         return lambda one: _within(bound, here.value(entity, one, field.name), wanted)
-    return lambda one: bool(here.value(entity, one, field.name) == wanted)
+    return lambda one: _equals(here.value(entity, one, field.name), wanted)
 
 
 def _field(entity: Entity, name: str) -> Field | None:
@@ -97,6 +97,11 @@ def _wanted(field: Field, text: str) -> Any:
     if field.type == "bool":
         return text.lower() in ("true", "1")
     return field.asked_for(text)
+
+
+def _equals(value: Any, wanted: Any) -> bool:
+    """A list, such as a member's locations, is found by any of its members."""
+    return wanted in value if isinstance(value, list) else bool(value == wanted)
 
 
 def _within(bound: str, value: Any, wanted: Any) -> bool:

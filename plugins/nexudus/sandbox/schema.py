@@ -58,7 +58,9 @@ class Field:
         return converted
 
     def asked_for(self, text: str) -> Any:
-        """`text` out of an address, in the type of this field; `ValueError` when it cannot be."""
+        """`text` out of an address, in the type of this field or of one of its members, else `ValueError`."""
+        if self.type == "int[]":
+            return _integer(_number(text))
         if self.type in ("int", "enum", "decimal"):
             return self.converted(_number(text))
         return self.converted(text) if self.type == "datetime" else text

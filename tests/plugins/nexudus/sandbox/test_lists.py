@@ -60,6 +60,13 @@ def test_filters_by_reference_and_through_it(program: Program) -> None:
     assert [one["Id"] for one in program.rows(INVOICES, CoworkerInvoice_Coworker_FullName="Bea Example")] == [hers]
 
 
+def test_members_are_filtered_by_any_of_their_locations(program: Program) -> None:
+    first, second = (one["Id"] for one in program.rows("/api/sys/businesses"))
+    both, _ = program.member(Businesses=[first, second]), program.member()
+    assert [one["Id"] for one in program.rows(MEMBERS, Coworker_Businesses=second)] == [both]
+    assert program.rows(MEMBERS, Coworker_Businesses="everywhere") == []
+
+
 def test_ranges_take_dates_and_numbers(program: Program) -> None:
     program.member(RegistrationDate="2026-01-10T00:00:00Z", FullName="early")
     program.member(RegistrationDate="2026-03-10T00:00:00Z", FullName="late")
