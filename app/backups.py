@@ -120,7 +120,8 @@ def write_tables(archive: zipfile.ZipFile, connection: Connection, tables: Itera
     counts = {}
     for table in tables:
         counts[table.name] = 0
-        rows = connection.execution_options(yield_per=AT_ONCE).execute(sa.select(table).order_by(*table.primary_key))
+        everything = sa.select(table).order_by(*table.primary_key).execution_options(yield_per=AT_ONCE)
+        rows = connection.execute(everything)
         with archive.open(_member(table), "w", force_zip64=True) as lines:
             for row in rows:
                 lines.write(json.dumps(list(row), default=_as_text).encode() + b"\n")
