@@ -36,6 +36,19 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
+class Tab:
+    """A plugin's tab on a customer's record, with an address of its own there (its `name` ends it).
+
+    `draw(installation, customer)` answers its HTML; `count(installation, customer)` how much is in it.
+    """
+
+    name: str
+    label: str
+    draw: Callable[[Any, Any], str]
+    count: Callable[[Any, Any], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Column:
     """A plugin's column in a host list. `cells(installation, ids)` answers the HTML of every id in one go."""
 
@@ -80,6 +93,7 @@ class Plugin:
     menu: tuple[MenuEntry, ...] = ()
     panels: tuple[Panel, ...] = ()
     columns: tuple[Column, ...] = ()
+    tabs: tuple[Tab, ...] = ()
     hears: Mapping[type[Event], Callable[..., None]] = field(default_factory=dict)
     due: tuple[DueRows, ...] = ()
     jobs: tuple[Callable[..., None], ...] = ()

@@ -9,9 +9,10 @@ from flask import g
 from markupsafe import Markup
 
 from app.db import end_reading
+from app.errors import NotFound
 from app.installations.models import Installation
 from app.installations.services import Block, active_installations
-from app.plugin import ListPlace, Panel, Place, Plugin
+from app.plugin import ListPlace, Panel, Place, Plugin, Tab
 
 log = structlog.get_logger()
 
@@ -34,6 +35,24 @@ def draw_systems_panels(block: Block) -> list[Markup]:
         return []
     panels = [panel for panel in block.plugin.panels if panel.place == "systems"]
     return [_draw(block.plugin, block.installation, panel, block.installation) for panel in panels]
+
+
+def customer_tabs(customer: Any) -> list[tuple[Plugin, Tab, int | None]]:
+    """The tabs that plugins add to a customer's record, each with its count."""
+    return [
+        (plugin, tab, tab.count(installation, customer) if tab.count else None)
+        for plugin, installation in active_installations(g.account.id)
+        for tab in plugin.tabs
+    ]
+
+
+def draw_customer_tab(plugin_path: str, name: str, customer: Any) -> Markup:
+    """One of these tabs, or `NotFound`."""
+    for plugin, installation in active_installations(g.account.id):
+        for tab in plugin.tabs:
+            if (plugin.path, tab.name) == (plugin_path, name):
+                return Markup(tab.draw(installation, customer))  # noqa: S704  # plugins answer rendered templates
+    raise NotFound
 
 
 def draw_columns(place: ListPlace, ids: Sequence[int]) -> list[DrawnColumn]:

@@ -203,6 +203,7 @@ def upgrade() -> None:
         sa.Column("outgoing_password", sa.Text(), nullable=True),
         sa.Column("steps", sa.JSON(), nullable=False),
         sa.Column("sample", sa.JSON(), nullable=False),
+        sa.Column("looked_at", sa.Integer(), nullable=False),
         sa.Column("begins_at", sa.JSON(), nullable=False),
         sa.Column("waiting", sa.Integer(), nullable=True),
         sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),

@@ -1,9 +1,9 @@
 """Watches mailboxes and files customers' messages into their records."""
 
-from app.access import OPERATORS
+from app.access import OFFICE, OPERATORS
 from app.events import CustomerActivated, CustomerChanged
-from app.plugin import DueRows, MenuEntry, Plugin
-from plugins.mail_monitor import accounts, health, jobs, records, routes, waiting
+from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab
+from plugins.mail_monitor import accounts, cli, health, jobs, panels, records, routes, waiting
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.pages import pages
 
@@ -14,11 +14,20 @@ plugin = Plugin(
     summary="Watches mailboxes and files customers' messages into their records.",
     pages=pages,
     state=health.state_of,
-    menu=(MenuEntry("Email accounts", ".accounts", OPERATORS, health.count_stopped),),
+    menu=(
+        MenuEntry("Needs a choice", ".choices", OFFICE, panels.count_choices),
+        MenuEntry("Unknown senders", ".strangers", OFFICE),
+        MenuEntry("Quarantine", ".quarantine", OFFICE, panels.count_quarantine),
+        MenuEntry("Email accounts", ".accounts", OPERATORS, health.count_stopped),
+    ),
+    panels=(Panel("systems", panels.systems_panel),),
+    tabs=(Tab("crm", "CRM", panels.crm_tab, panels.count_messages),),
     hears={CustomerActivated: jobs.customer_has_address, CustomerChanged: jobs.customer_has_address},
     due=(DueRows(EmailAccount, jobs.work_on_account), DueRows(ConnectionTest, jobs.test_connection)),
     queue="mail",
+    commands=cli.commands,
     switched_off=accounts.forget_all,
+    before_switching_off=panels.before_switching_off,
 )
 
 __all__ = ["plugin", "records", "routes", "waiting"]

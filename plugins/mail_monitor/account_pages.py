@@ -8,7 +8,7 @@ from flask import g
 
 from app import clock
 from app.db import db
-from plugins.mail_monitor import accounts, presets
+from plugins.mail_monitor import accounts, importing, presets
 from plugins.mail_monitor.forms import EmailAccountForm
 from plugins.mail_monitor.health import Health, health_of
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, ImportRun
@@ -39,28 +39,25 @@ def overview(account_id: int) -> dict[str, Any]:
 def about_account(row: EmailAccount | None) -> dict[str, Any]:
     """What the page of one account adds to its form: how it stands, and an import under way."""
     if row is None:
-        return {"health": None, "run": None, "last_run": None}
+        return {"health": None, "run": None, "progress": None}
     newest = db.session.scalar(
         sa.select(ImportRun).where(ImportRun.email_account_id == row.id).order_by(ImportRun.id.desc()).limit(1)
     )
-    under_way = newest if newest is not None and newest.ended_at is None else None
-    return {"health": health_of(row), "run": under_way, "last_run": newest}
+    return {"health": health_of(row), "run": newest, "progress": importing.progress(newest) if newest else None}
 
 
-def about_servers(form: EmailAccountForm, row: EmailAccount | None) -> dict[str, Any]:
+def about_servers(form: EmailAccountForm) -> dict[str, Any]:
     """The provider whose servers are shown as fixed, and the one that the address belongs to."""
     return {
         "preset": presets.preset(form.provider.data or ""),
         "of_address": presets.preset_for(form.email_address.data or ""),
-        "row": row,
     }
 
 
-def about_test(test: ConnectionTest | None, row: EmailAccount | None) -> dict[str, Any]:
+def about_test(test: ConnectionTest | None) -> dict[str, Any]:
     """The panel beside the form: the steps so far, and what can be done next."""
     return {
         "test": test,
-        "row": row,
         "is_running": test is not None and test.state == ConnectionTestState.RUNNING,
         "would_file": sum(1 for one in test.sample if one["filed"]) if test else 0,
     }

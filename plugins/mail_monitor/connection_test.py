@@ -39,6 +39,15 @@ LABELS = {
     "sample": "What would be filed",
     "sending": "Sending",
 }
+FAILED = {
+    "found": "Server not found",
+    "answers": "No answer",
+    "encrypted": "Not safely encrypted",
+    "signed_in": "Sign-in refused",
+    "folders": "Folders cannot be read",
+    "sample": "Messages cannot be read",
+    "sending": "Sending refused",
+}
 # Which step an error is about, when it is not the one under way.
 _ABOUT = {
     "not_found": "found",
@@ -60,6 +69,7 @@ class Found:
 
     begins_at: list[dict[str, Any]] = field(default_factory=list)
     sample: list[dict[str, Any]] = field(default_factory=list)
+    looked_at: int = 0
     waiting: int | None = None
 
 
@@ -148,6 +158,7 @@ class Trial:
         newest = mailbox.newest(inbox, SAMPLE)
         with Parser() as parser:
             envelopes = parser.envelopes([one.bodies.get("HEADER", b"") for one in newest])
+        self.found.looked_at = len(newest)
         self.found.sample = self._would_be_filed(envelopes[::-1])
         filed = sum(row["filed"] for row in self.found.sample)
         self._end("sample", "passed", f"{filed} of {len(newest)}" if newest else "no messages yet")
@@ -199,7 +210,8 @@ class Trial:
         for one in self.steps:
             if one["state"] == "running":
                 one["state"] = "todo"
-        self._change(blamed, state="failed", reason=f"{error.sentence}{self._remedy(error, blamed)}", detail="")
+        reason = f"{error.sentence}{self._remedy(error, blamed)}"
+        self._change(blamed, state="failed", label=FAILED.get(blamed, LABELS[blamed]), reason=reason, detail="")
 
     def _remedy(self, error: Outside, step: str) -> str:
         """What the provider wants, where it is a known one and that is what stands in the way."""

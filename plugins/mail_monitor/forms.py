@@ -27,11 +27,20 @@ ENCRYPTIONS = [(one.value, one.label) for one in Encryption]
 PROVIDERS = [(presets.OTHER, "Another provider"), *((preset.key, preset.title) for preset in presets.PRESETS)]
 
 
+class NumberField(IntegerField):
+    """A whole number; whatever else is typed counts as 0, for which the settings have a sentence of their own."""
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        if valuelist:
+            text = valuelist[0].strip()
+            self.data = int(text) if text.isdecimal() and len(text) < 10 else 0
+
+
 class IncomingForm(Form):
     """The server that is watched; part of `EmailAccountForm`, whose token guards it."""
 
     host = StringField("Server", description="Such as imap.example.com.")
-    port = IntegerField("Port", [Optional()], default=993)
+    port = NumberField("Port", default=993)
     encryption = SelectField("Encryption", choices=ENCRYPTIONS, default=Encryption.TLS.value)
     user = StringField("User", description="Often the whole email address.")
     password = PasswordField("Password", description="Kept encrypted. It can be replaced, never read.")
@@ -56,7 +65,7 @@ class OutgoingForm(Form):
     """The server that sends answers."""
 
     host = StringField("Server", [Optional()], description="Such as smtp.example.com. Needed to watch.")
-    port = IntegerField("Port", [Optional()], default=465)
+    port = NumberField("Port", default=465)
     encryption = SelectField("Encryption", choices=ENCRYPTIONS, default=Encryption.TLS.value)
     user = StringField("User", [Optional()], description="Empty: the same as incoming.")
     password = PasswordField("Password", [Optional()], description="Empty: the same as incoming.")
@@ -91,15 +100,15 @@ class EmailAccountForm(FlaskForm):
         [Optional()],
         description="Empty: all Operators. Never a watched address, or mail would loop.",
     )
-    interval_minutes = IntegerField("Scan every", default=15, description="Minutes between two scans, 1 to 60.")
+    interval_minutes = NumberField("Scan every", default=15, description="Minutes between two scans, 1 to 60.")
     signature = TextAreaField("Signature", [Optional()], description="Stands below every answer from this account.")
-    largest_mb = IntegerField(
+    largest_mb = NumberField(
         "Largest message, MB", default=25, description="Larger ones are filed without attachments."
     )
-    daily_mb = IntegerField(
+    daily_mb = NumberField(
         "MB a day", default=1024, description="Then it rests until tomorrow; providers block earlier."
     )
-    daily_messages = IntegerField("Messages a day", default=20_000, description="Then it rests until tomorrow.")
+    daily_messages = NumberField("Messages a day", default=20_000, description="Then it rests until tomorrow.")
     relays = TextAreaField(
         "Web forms and relays",
         [Optional()],

@@ -60,6 +60,20 @@ def under_way(email_account_id: int) -> ImportRun | None:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far an import is, in messages looked at; `all` is None until the server was asked."""
+
+    done: int
+    all: int | None
+    counts: dict[str, int]
+
+
+def progress(run: ImportRun) -> Progress:
+    """How far `run` is; numbers never run backwards."""
+    return Progress(run.done, run.total, {name: int(run.counts.get(name, 0)) for name in COUNTED})
+
+
 def work(turn: Turn) -> bool:
     """A slice of the import under way; True when there is nothing left of it."""
     run = under_way(turn.email_account_id)

@@ -9,7 +9,7 @@ from app.installations.models import Installation
 from app.work import Lease, LeaseLost
 from plugins.mail_monitor import accounts, credentials, pausing, scanning, strangers, testing
 from plugins.mail_monitor.connection_test import Steps, Trial
-from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount
+from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.turns import Turn, turn
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ def _scan(mine: Turn) -> None:
         pausing.pause(mine, error)
     else:
         pausing.rest(mine, all_done=all_done)
-        log.info("scanned", email_account_id=mine.email_account_id, **mine.tally.counts())
+        log.info("scanned", email_account_id=mine.email_account_id, **mine.counts())
 
 
 def customer_has_address(installation_id: int, customer_id: int) -> None:
@@ -78,7 +78,7 @@ def test_connection(test_id: int) -> None:
 
 def _run(lease: Lease, test_id: int) -> None:
     test = db.session.get_one(ConnectionTest, test_id)
-    settings, passwords, kept_until = testing.settings_of(test), credentials.kept(test), test.asked_at + testing.KEPT
+    settings, passwords = testing.settings_of(test), credentials.kept(test)
     account_id, email_account_id = test.account_id, test.email_account_id
     db.session.rollback()
 
@@ -88,14 +88,6 @@ def _run(lease: Lease, test_id: int) -> None:
 
     trial = Trial(account_id, settings, passwords, keep)
     passed = trial.run(accounts.guard(), email_account_id)
-    with unit_of_work():
-        lease.renew(
-            state=ConnectionTestState.PASSED if passed else ConnectionTestState.FAILED,
-            steps=trial.steps,
-            sample=trial.found.sample,
-            begins_at=trial.found.begins_at,
-            waiting=trial.found.waiting,
-            ended_at=clock.now(),
-            due_at=kept_until,
-            nudged_at=None,
-        )
+    with unit_of_work() as session:
+        lease.renew()
+        testing.end(session.get_one(ConnectionTest, test_id), trial, passed=passed)

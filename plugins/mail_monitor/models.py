@@ -185,6 +185,7 @@ class ConnectionTest(Base, Due, Leased):
     steps: Mapped[list[Any]] = mapped_column(default=list)
     # What of the newest messages would be filed: rows of who, subject and why.
     sample: Mapped[list[Any]] = mapped_column(default=list)
+    looked_at: Mapped[int] = mapped_column(default=0)  # how many messages the sample was taken from
     # Where watching begins if these settings are saved: [{"kind", "name", "uidvalidity", "uidnext"}].
     begins_at: Mapped[list[Any]] = mapped_column(default=list)
     waiting: Mapped[int | None]  # messages that came since an account was last watched

@@ -44,7 +44,7 @@ def quarantine(
                 "message_key": identity.message_key(envelope.message_id),
                 "subject": envelope.subject[:200],
                 "sender": envelope.sender.address[:254],
-                "header_text": item.head[:8000].decode("utf-8", errors="replace").replace("\0", ""),
+                "header_text": item.head[:8000].decode("utf-8", errors="replace").replace("\0", "").strip(),
                 "size": item.size,
                 "received_at": item.received_at,
                 "raw_hash": raw_hash,

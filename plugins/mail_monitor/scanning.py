@@ -83,23 +83,26 @@ def _watch(turn: Turn, kind: FolderKind, name: str) -> None:
 
 
 def _read_folder(turn: Turn, place: FolderPlace) -> bool:
-    state = _examine(turn, place)
-    if state is None:
+    found = _examine(turn, place)
+    if found is None:
         return True
+    place, state = found
     if relinking.is_rebuilt(place, state):
         place = relinking.begin(turn, place, state)
-    reader = Reader(turn, place, note=_move_cursor)
-    done = state.uidnext - 1 <= place.cursor or reader.read(turn.mailbox.uids(place.cursor + 1, state.uidnext - 1))
-    if done and state.uidnext - 1 > place.cursor:
-        _settle(turn, place, state.uidnext - 1)
-    done = relinking.work(turn, place) and done
+    last = state.uidnext - 1
+    if last > place.cursor:
+        mailbox = turn.at(place.name, place.uidvalidity)
+        if not Reader(turn, place, note=_move_cursor).read(mailbox.uids(place.cursor + 1, last)):
+            return False
+        _settle(turn, place, last)
+    done = relinking.work(turn, place)
     return Reader(turn, place).read_owed() and done
 
 
-def _examine(turn: Turn, place: FolderPlace) -> FolderState | None:
+def _examine(turn: Turn, place: FolderPlace) -> tuple[FolderPlace, FolderState] | None:
     """How the folder stands. A folder of sent mail that is gone is looked for under another name, or left out."""
     try:
-        return turn.examine(place.name)
+        return place, turn.examine(place.name)
     except Refused:
         if not place.is_sent:
             raise
@@ -110,8 +113,10 @@ def _examine(turn: Turn, place: FolderPlace) -> FolderState | None:
             turn.lease.renew(note=note[:300], noted_at=clock.now())
             return None
         turn.lease.renew()
-        session.get_one(Folder, place.folder_id).name = found.name
-    return turn.examine(found.name)
+        folder = session.get_one(Folder, place.folder_id)
+        folder.name = found.name
+        place = FolderPlace.of(folder)
+    return place, turn.examine(place.name)
 
 
 def _move_cursor(folder: Folder, uids: Sequence[int], tally: Tally) -> None:

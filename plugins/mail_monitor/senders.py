@@ -146,7 +146,7 @@ def _unclear(envelope: Envelope, known: Known) -> Decision:
     found = [match for key in keys for match in known.find(key)]
     if not found:
         return Unknown(sender.name, sender.address, tuple(keys))
-    places = _each_once([_place(match, Role.SENDER, "From mentions it;") for match in found])
+    places = _each_once([_place(match, Role.SENDER, "From", "mentions") for match in found])
     return Doubtful(Doubt.UNCLEAR_SENDER, f"{sender.doubt} It may be forged.", places)
 
 
@@ -193,8 +193,8 @@ def _shared(places: Sequence[Place], key: str, trust: Trust) -> Doubtful:
     return Doubtful(Doubt.SHARED_ADDRESS, f"{count} customers have this address.", tuple(places), key, trust)
 
 
-def _place(match: Match, role: Role, field_name: str) -> Place:
-    return Place(match.customer_id, role, match.how, f"{field_name} is {match.which}"[:300])
+def _place(match: Match, role: Role, field_name: str, verb: str = "is") -> Place:
+    return Place(match.customer_id, role, match.how, f"{field_name} {verb} {match.which}"[:300])
 
 
 def _each_once(places: Iterable[Place]) -> tuple[Place, ...]:

@@ -1,9 +1,9 @@
 """Unknown senders: their stubs wait until they become customers, and then their messages are fetched after all."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
+from sqlalchemy.orm import joinedload
 
 from app import audit, clock
 from app.billing.models import Customer
@@ -48,57 +48,39 @@ def look_again(account_id: int) -> int:
     return len(rows)
 
 
-def count(account_id: int, key: str) -> int:
-    """How many stubs there are of an address."""
-    return int(
-        db.session.scalar(
-            sa.select(sa.func.count()).where(StubAddress.account_id == account_id, StubAddress.address_key == key)
-        )
-        or 0
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Stranger:
-    """One unknown address: how much came from it or went to it, the newest subject, and until when that is kept."""
-
-    address_key: str
-    count: int
-    newest: Stub
-
-
-def strangers(account_id: int, page: int, per_page: int) -> tuple[list[Stranger], int]:
-    """Unknown senders of received mail, the newest first: one page of them, and how many there are in all."""
+def listed(account_id: int) -> sa.Select[Stub]:
+    """The newest stub of every unknown sender of received mail, the newest first."""
     newest = (
-        sa.select(StubAddress.address_key, sa.func.count().label("count"), sa.func.max(Stub.id).label("stub_id"))
-        .join(Stub, Stub.id == StubAddress.stub_id)
+        sa.select(sa.func.max(Stub.id))
+        .join(StubAddress, StubAddress.stub_id == Stub.id)
         .where(
-            StubAddress.account_id == account_id,
+            Stub.account_id == account_id,
             Stub.direction == Direction.INCOMING,
             Stub.expires_at > clock.now(),
-            StubAddress.address_key.not_in(
-                sa.select(RememberedAddress.address_key).where(
-                    RememberedAddress.account_id == account_id, RememberedAddress.customer_id.is_(None)
-                )
-            ),
+            StubAddress.address_key.not_in(_nobodys(account_id)),
         )
         .group_by(StubAddress.address_key)
-        .subquery()
     )
-    total = int(db.session.scalar(sa.select(sa.func.count()).select_from(newest)) or 0)
-    rows = db.session.execute(
-        sa.select(newest.c.address_key, newest.c.count, Stub)
-        .join(Stub, Stub.id == newest.c.stub_id)
-        .options(sa.orm.joinedload(Stub.email_account))
+    return (
+        sa.select(Stub)
+        .where(Stub.id.in_(newest))
+        .options(joinedload(Stub.email_account))
         .order_by(Stub.received_at.desc(), Stub.id.desc())
-        .limit(per_page)
-        .offset((page - 1) * per_page)
     )
-    return [Stranger(*row) for row in rows], total
+
+
+def counts(account_id: int, keys: Iterable[str]) -> dict[str, int]:
+    """How many messages of each address are kept as stubs."""
+    rows = db.session.execute(
+        sa.select(StubAddress.address_key, sa.func.count())
+        .where(StubAddress.account_id == account_id, StubAddress.address_key.in_(list(keys)))
+        .group_by(StubAddress.address_key)
+    )
+    return dict(rows.all())
 
 
 def ignore(account_id: int, key: str, by: str) -> None:
-    """Remember that an address is nobody's: it is not shown any more, and its stubs go."""
+    """Remember that an address is nobody's: it is not listed any more, and nothing of it is fetched."""
     row = db.session.scalar(
         sa.select(RememberedAddress).where(
             RememberedAddress.account_id == account_id, RememberedAddress.address_key == key
@@ -121,19 +103,23 @@ def _wanted(email_account_id: int) -> list[int]:
     return list(ids)
 
 
-def _of_customers(account_id: int) -> sa.CompoundSelect[tuple[int]]:
+def _of_customers(account_id: int) -> sa.CompoundSelect[int]:
     """Stubs whose address, with or without its tag, is one of a customer, and is not remembered as nobody's."""
-    nobody = sa.select(RememberedAddress.address_key).where(
-        RememberedAddress.account_id == account_id, RememberedAddress.customer_id.is_(None)
-    )
     found = [
         sa.select(StubAddress.stub_id)
         .join(owner, sa.and_(owner.account_id == StubAddress.account_id, key == mine))
-        .where(StubAddress.account_id == account_id, StubAddress.address_key.not_in(nobody))
+        .where(StubAddress.account_id == account_id, StubAddress.address_key.not_in(_nobodys(account_id)))
         for owner, key in ((Customer, Customer.email_key), (CustomerAddress, CustomerAddress.address_key))
         for mine in (StubAddress.address_key, StubAddress.plain_key)
     ]
     return sa.union(*found)
+
+
+def _nobodys(account_id: int) -> sa.Select[str]:
+    """Addresses that a person said are nobody's."""
+    return sa.select(RememberedAddress.address_key).where(
+        RememberedAddress.account_id == account_id, RememberedAddress.customer_id.is_(None)
+    )
 
 
 def _uids(stub_ids: Sequence[int], folder_id: int, uidvalidity: int) -> list[int]:

@@ -11,6 +11,7 @@ from app.errors import NotFound
 from app.installations.models import Installation
 from app.work import ring_after_commit
 from plugins.mail_monitor import credentials
+from plugins.mail_monitor.connection_test import Trial
 from plugins.mail_monitor.credentials import Passwords
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount
 from plugins.mail_monitor.settings import AccountSettings
@@ -48,6 +49,14 @@ def begin(
     if ring:
         ring_after_commit(JOB, test.id)
     return test
+
+
+def end(test: ConnectionTest, trial: Trial, *, passed: bool) -> None:
+    """Note how a test went; it is due once more when it is to be forgotten."""
+    test.state = ConnectionTestState.PASSED if passed else ConnectionTestState.FAILED
+    test.steps, test.sample, test.looked_at = trial.steps, trial.found.sample, trial.found.looked_at
+    test.begins_at, test.waiting = trial.found.begins_at, trial.found.waiting
+    test.ended_at, test.due_at, test.nudged_at = clock.now(), test.asked_at + KEPT, None
 
 
 def get(account_id: int, test_id: int) -> ConnectionTest:

@@ -15,7 +15,7 @@ from app.billing.routes.blueprint import asked, page_number, pages, plugin_title
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput
 from app.htmx import asks_for_partial, go_to, page_or_partial
-from app.installations.panels import draw_columns, draw_panels
+from app.installations.panels import customer_tabs, draw_columns, draw_customer_tab, draw_panels
 
 ALL, HERE = "all", "here"
 ALWAYS_SHOWN = {CustomerStatus.ACTIVE, CustomerStatus.INACTIVE}
@@ -84,6 +84,17 @@ def customer_details(customer_id: int) -> str:
     """The record, with what is known about the customer."""
     row = service.get(g.account, customer_id)
     return render_template("billing/customer_details.html", tab="details", countries=COUNTRIES, **_record(row))
+
+
+@pages.get("/<account_slug>/customers/<int:customer_id>/<plugin_path>/<name>")
+@allow(OFFICE)
+def customer_tab(customer_id: int, plugin_path: str, name: str) -> str:
+    """The record, with what a plugin keeps about the customer; the plugin's part alone for htmx."""
+    row = service.get(g.account, customer_id)
+    drawn = draw_customer_tab(plugin_path, name, row)
+    if asks_for_partial():
+        return drawn
+    return render_template("billing/customer_tab.html", tab=f"{plugin_path}/{name}", drawn=drawn, **_record(row))
 
 
 @pages.route("/<account_slug>/customers/<int:customer_id>/edit", methods=["GET", "POST"])
@@ -169,6 +180,7 @@ def _record(customer: Customer) -> dict[str, Any]:
         "biller": collecting.taken_over_by(customer),
         "title_of": outlook.title_of,
         "panels": draw_panels("customer", customer),
+        "plugin_tabs": customer_tabs(customer),
     }
 
 

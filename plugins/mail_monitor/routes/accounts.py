@@ -90,7 +90,7 @@ def servers() -> Answer:
         form.provider.data = known.key
     if not form.incoming.form.user.data:
         form.incoming.form.user.data = form.email_address.data
-    return render_template("mail_monitor/_servers.html", form=form, **account_pages.about_servers(form, None))
+    return render_template("mail_monitor/_servers.html", form=form, row=None, **account_pages.about_servers(form))
 
 
 @pages.get("/accounts/providers")
@@ -119,7 +119,7 @@ def show_test(test_id: int) -> Answer:
     test = testing.get(g.account.id, test_id)
     if not asks_for_partial():
         return go_to(_address_of(test))
-    return render_template("mail_monitor/_test.html", **account_pages.about_test(test, _row_of(test)))
+    return render_template("mail_monitor/_test.html", row=_row_of(test), **account_pages.about_test(test))
 
 
 def _begin_test(email_account_id: int | None) -> Answer:
@@ -139,7 +139,9 @@ def _begin_test(email_account_id: int | None) -> Answer:
         test = testing.begin(g.installation, settings, row, current_user.shown_name)
     if not asks_for_partial():
         return go_to(_address_of(test))
-    return render_template("mail_monitor/_test.html", left=left, **account_pages.about_test(test, row))
+    return render_template(
+        "mail_monitor/_test_begun.html", left=left, beside=True, **_context(form, row), **account_pages.about_test(test)
+    )
 
 
 def _save(email_account_id: int | None) -> Answer:
@@ -164,6 +166,9 @@ def _save(email_account_id: int | None) -> Answer:
 def _read(form: EmailAccountForm, row: EmailAccount | None) -> AccountSettings | None:
     """What was typed, with the passwords of the test it belongs to; None when the form says what is wrong."""
     valid = form.validate_on_submit()
+    if "save" in request.form:
+        # The buttons beside the test say what the box would.
+        form.active.data = request.form["save"] == "watch"
     settings = form.read()
     test = _test_of_request()
     if test is not None and testing.settings_of(test).connection == settings.connection:
@@ -185,12 +190,11 @@ def _refused(form: EmailAccountForm, row: EmailAccount | None, status: int = 422
 
 
 def _form_page(form: EmailAccountForm, row: EmailAccount | None, test: ConnectionTest | None) -> str:
-    context: dict[str, Any] = {**_context(form, row), **account_pages.about_test(test, row)}
-    return render_template("mail_monitor/account.html", **context)
+    return render_template("mail_monitor/account.html", **_context(form, row), **account_pages.about_test(test))
 
 
 def _context(form: EmailAccountForm, row: EmailAccount | None) -> dict[str, Any]:
-    return {"form": form, "row": row, **account_pages.about_servers(form, row), **account_pages.about_account(row)}
+    return {"form": form, "row": row, **account_pages.about_servers(form), **account_pages.about_account(row)}
 
 
 def _test_of_request() -> ConnectionTest | None:

@@ -1,0 +1,110 @@
+"""A mailbox in memory, watched by Acme, and what tests do with it."""
+
+from collections.abc import Callable
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app.db import db, unit_of_work
+from app.installations.models import Installation
+from plugins.mail_monitor import accounts, jobs, pausing, testing
+from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount
+from plugins.mail_monitor.settings import AccountSettings, ServerSettings
+from plugins.mail_monitor.turns import Tally, Turn
+from tests import make
+from tests.cast import Cast
+from tests.fakes.mailbox import FakeServer
+from tests.visitors import HeardBell, apart
+
+
+@pytest.fixture
+def server(app: Flask) -> FakeServer:
+    """The server that every mailbox of the test is on."""
+    fake = FakeServer()
+    app.extensions["mail_monitor_opens"] = fake.opens
+    return fake
+
+
+@pytest.fixture
+def installation(cast: Cast) -> Installation:
+    """The mail monitor switched on for Acme."""
+    return make.installation(cast.acme, "mail_monitor")
+
+
+@pytest.fixture
+def settings(cast: Cast) -> AccountSettings:
+    """A valid email account of Acme."""
+    return AccountSettings(
+        display_name="Front desk",
+        location_id=cast.acme.locations[0].id,
+        email_address="desk@acme.example",
+        active=True,
+        incoming=ServerSettings("imap.acme.example", 993, "tls", "desk", "right"),
+        outgoing=ServerSettings("smtp.acme.example", 465, "tls"),
+    )
+
+
+Watch = Callable[..., EmailAccount]
+
+
+@pytest.fixture
+def watch(cast: Cast, installation: Installation, server: FakeServer, bell: HeardBell) -> Watch:
+    """`watch(settings)`: save an account whose test passed just now, without scanning it yet."""
+
+    def save(settings: AccountSettings) -> EmailAccount:
+        with unit_of_work() as session:
+            test = testing.begin(installation, settings, None, "Ana Alder", ring=False)
+            test.state = ConnectionTestState.PASSED
+            test.begins_at = [
+                {"kind": kind, "name": name, "uidvalidity": folder.uidvalidity, "uidnext": folder.uidnext}
+                for kind, name in (("inbox", "INBOX"), ("sent", "Sent"))
+                for folder in (server.folders[name],)
+            ]
+            session.flush()
+            row = accounts.save(cast.acme, installation, settings, None, session.get_one(ConnectionTest, test.id))
+        bell.rings.clear()
+        return row
+
+    return save
+
+
+@pytest.fixture
+def desk(watch: Watch, settings: AccountSettings) -> EmailAccount:
+    """The watched account desk@acme.example."""
+    return watch(settings)
+
+
+@pytest.fixture
+def scan(app: Flask) -> Callable[[EmailAccount], Tally]:
+    """`scan(desk)`: one slice of work on an account, as a worker does it, and what that came to."""
+
+    real_rest = pausing.rest
+
+    def work(row: EmailAccount) -> Tally:
+        email_account_id = row.id
+        db.session.rollback()
+        tallies: list[Tally] = []
+
+        def rest(mine: Turn, *, all_done: bool) -> None:
+            tallies.append(mine.tally)
+            real_rest(mine, all_done=all_done)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("plugins.mail_monitor.jobs.pausing.rest", rest)
+            apart(_in_a_worker, app, email_account_id)
+        db.session.rollback()
+        return tallies[0] if tallies else Tally()
+
+    return work
+
+
+def _in_a_worker(app: Flask, email_account_id: int) -> None:
+    with app.app_context():
+        jobs.work_on_account(email_account_id)
+
+
+def rows_of(model: type) -> list:  # type: ignore[type-arg]  # of whatever model was asked for
+    """Every row of a model, oldest first."""
+    db.session.rollback()
+    return list(db.session.scalars(sa.select(model).order_by(model.id)))  # type: ignore[attr-defined]
