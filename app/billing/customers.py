@@ -6,7 +6,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import selectinload
 
 from app import audit, clock
 from app.accounts.models import Account, Location
@@ -93,7 +93,7 @@ def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
         query = query.where(Customer.search_key.contains(word, autoescape=True))
     order = (Customer.name_key, Customer.id)
     query = query.order_by(*((column.desc() for column in order) if wanted.backwards else order))
-    query = query.options(joinedload(Customer.location))
+    query = query.options(selectinload(Customer.location))  # a join would be made for all pages before, too
     return db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
 
 

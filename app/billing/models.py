@@ -90,6 +90,8 @@ class Invoice(Base):
         sa.Index("ix_invoice_account_id_created_at", "account_id", "created_at", "id"),
         sa.Index("ix_invoice_account_id_status_created_at", "account_id", "status", "created_at", "id"),
         sa.Index("ix_invoice_customer_id_created_at", "customer_id", "created_at", "id"),
+        # Counts and sums above the list are read from this one alone.
+        sa.Index("ix_invoice_account_id_status_total", "account_id", "status", "currency", "total_minor"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -72,9 +72,11 @@ def invoice_cells(installation: Installation, ids: Sequence[int]) -> dict[int, M
 
 def held_waiting(installation: Installation) -> tuple[int, str]:
     """How many invoices wait for a person, for the menu."""
+    # By connection, because that is what the index of states begins with; this is asked for on every page.
+    connections = sa.select(Connection.id).where(Connection.installation_id == installation.id)
     count = db.session.scalar(
         sa.select(sa.func.count()).where(
-            InvoiceExport.account_id == installation.account_id, InvoiceExport.state == ExportState.HELD
+            InvoiceExport.connection_id.in_(connections), InvoiceExport.state == ExportState.HELD
         )
     )
     return int(count or 0), "stop" if count else ""

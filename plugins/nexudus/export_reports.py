@@ -84,9 +84,10 @@ def counts(connection: Connection) -> dict[str, int]:
         )
     )
     found = dict.fromkeys((state.value for state in ExportState), 0)
+    connections = sa.select(Connection.id).where(Connection.installation_id == connection.installation_id)
     rows = db.session.execute(
         sa.select(InvoiceExport.state, sa.func.count())
-        .where(InvoiceExport.account_id == connection.account_id)
+        .where(InvoiceExport.connection_id.in_(connections))
         .group_by(InvoiceExport.state)
     )
     found.update({state.value: count for state, count in rows})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from flask import url_for
 from flask_sqlalchemy.pagination import Pagination
-from sqlalchemy.orm import joinedload
+from sqlalchemy.orm import contains_eager, joinedload
 
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
@@ -116,7 +116,7 @@ def _linked_rows(connection: Connection, states: tuple[LinkState, ...], page: in
         sa.select(MemberLink)
         .join(Customer, Customer.id == MemberLink.customer_id)
         .where(MemberLink.connection_id == connection.id, MemberLink.state.in_(states))
-        .options(joinedload(MemberLink.customer))
+        .options(contains_eager(MemberLink.customer))
         .order_by(Customer.name_key, Customer.id)
     )
     found = db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
