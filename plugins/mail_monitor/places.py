@@ -25,6 +25,7 @@ class FolderPlace:
     cursor: int
     quiet_before: datetime  # what arrived earlier is filed without telling anybody
     watched_from: datetime
+    was_rebuilt: bool = False
 
     @classmethod
     def of(cls, folder: Folder) -> "FolderPlace":
@@ -36,6 +37,7 @@ class FolderPlace:
             folder.cursor,
             max(folder.began_at, folder.rebuilt_at or folder.began_at),
             folder.watched_from,
+            folder.rebuilt_at is not None,
         )
 
     @property

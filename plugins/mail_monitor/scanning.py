@@ -10,7 +10,7 @@ from app import clock
 from app.db import db, unit_of_work
 from app.errors import Capped, Refused
 from plugins.mail_monitor import importing, put_aside, relinking, rereading, strangers
-from plugins.mail_monitor.intake import Reader
+from plugins.mail_monitor.intake import Reader, all_of_them
 from plugins.mail_monitor.mailbox import FolderState, sent_folder
 from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind
 from plugins.mail_monitor.places import FolderPlace, own_up, places_of
@@ -96,7 +96,8 @@ def _read_folder(turn: Turn, place: FolderPlace) -> bool:
             return False
         _settle(turn, place, last)
     done = relinking.work(turn, place)
-    return Reader(turn, place).read_owed() and done
+    sieve = relinking.link_known if place.was_rebuilt else all_of_them
+    return Reader(turn, place, sieve=sieve).read_owed() and done
 
 
 def _examine(turn: Turn, place: FolderPlace) -> tuple[FolderPlace, FolderState] | None:

@@ -1,0 +1,136 @@
+"""A mailbox that the server rebuilt: everything is linked anew, nothing is filed twice, nobody is told."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app import clock
+from app.db import db
+from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.records import Message, Sighting
+from plugins.mail_monitor.waiting import Stub
+from tests import make
+from tests.cast import Cast
+from tests.fakes.mailbox import FakeServer
+from tests.plugins.mail_monitor.conftest import rows_of
+from tests.plugins.mail_monitor.letters import mail
+from tests.plugins.mail_monitor.test_scanning import BROKEN, Scan, filed, folder_of
+
+
+def test_a_rebuilt_mailbox_is_linked_anew_without_fetching_or_filing_anything(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.uidnext = 50
+    for number in range(3):
+        server.inbox.put(mail(subject=str(number)))
+    scan(desk)
+    server.inbox.rebuild()
+    server.commands.clear()
+    assert scan(desk).filed == 0
+    assert not any(command.startswith("whole") for command in server.commands)
+    assert [(one.uidvalidity, one.uid) for one in rows_of(Sighting)] == [(8, 1), (8, 2), (8, 3)]
+    assert len(filed()) == 3
+    folder = folder_of(desk)
+    assert (folder.uidvalidity, folder.cursor, folder.relinking) == (8, 3, {})
+    assert "rebuilt INBOX" in db.session.get_one(EmailAccount, desk.id).note
+
+
+def test_what_came_while_it_was_rebuilt_is_filed_quietly(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.put(mail(subject="Before"))
+    scan(desk)
+    server.inbox.put(mail(subject="Meanwhile"))
+    server.inbox.rebuild()
+    assert scan(desk).filed == 1
+    assert {one.subject: one.is_quiet for one in rows_of(Message)} == {"Before": False, "Meanwhile": True}
+    server.inbox.put(mail(subject="After"), clock.now() + timedelta(minutes=1))
+    scan(desk)
+    assert {one.subject: one.is_quiet for one in rows_of(Message)}["After"] is False
+
+
+def test_what_is_older_than_the_watch_stays_out_also_when_it_is_rebuilt(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.put(mail(subject="New"))
+    scan(desk)
+    server.inbox.put(mail(subject="Ancient"), clock.now() - timedelta(days=400))
+    server.inbox.rebuild()
+    scan(desk)
+    assert [subject for subject, _ in filed()] == ["New"]
+
+
+def test_numbers_that_begin_anew_under_the_same_validity_are_noticed(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    for number in range(3):
+        server.inbox.put(mail(subject=str(number)))
+    scan(desk)
+    server.inbox.messages.clear()
+    server.inbox.uidnext = 1
+    server.inbox.put(mail(subject="Under an old number"))
+    assert scan(desk).filed == 1
+    assert "Under an old number" in [subject for subject, _ in filed()]
+
+
+def test_strangers_are_kept_under_their_new_numbers(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    server.inbox.uidnext = 9
+    server.inbox.put(mail("nadia@voss.example"))
+    scan(desk)
+    server.inbox.rebuild()
+    scan(desk)
+    assert [(one.uidvalidity, one.uid) for one in rows_of(Stub)] == [(8, 1)]
+    make.customer(cast.acme, email="nadia@voss.example")
+    assert scan(desk).filed == 1
+
+
+def test_copies_of_one_message_each_keep_a_number(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    raw = mail()
+    server.inbox.put(raw)
+    server.inbox.put(raw)
+    scan(desk)
+    server.inbox.rebuild()
+    scan(desk)
+    assert sorted(one.uid for one in rows_of(Sighting)) == [1, 2]
+    assert len(filed()) == 1
+
+
+def test_a_server_that_renumbers_again_and_again_is_named(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.put(mail())
+    for _ in range(4):
+        scan(desk)
+        server.inbox.rebuild()
+    assert "again and again" in db.session.get_one(EmailAccount, desk.id).note
+    assert len(filed()) == 1
+
+
+def test_a_slice_that_ends_in_the_middle_goes_on_where_it_stopped(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    for number in range(120):
+        server.inbox.put(mail(subject=str(number)))
+    scan(desk)
+    scan(desk)
+    server.inbox.rebuild()
+    server.faults = [*[None] * len(("open", "examine", "uids", "headers")), BROKEN]
+    scan(desk)
+    assert folder_of(desk).relinking
+    scan(desk)
+    scan(desk)
+    assert folder_of(desk).relinking == {}
+    seen = db.session.scalars(sa.select(Sighting.uid).join(Folder).where(Folder.kind == "inbox")).all()
+    assert sorted(seen) == list(range(1, 121))
+    assert len(filed()) == 120

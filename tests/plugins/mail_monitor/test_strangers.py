@@ -1,0 +1,120 @@
+"""Unknown senders: whoever becomes a customer gets the messages that came before, whichever way that happened."""
+
+from datetime import timedelta
+
+import pytest
+import time_machine
+
+from app import clock
+from app.billing import customers
+from app.billing.models import CustomerStatus
+from app.db import unit_of_work
+from app.errors import Conflict, InvalidInput
+from app.installations.models import Installation
+from plugins.mail_monitor import customer_addresses, strangers
+from plugins.mail_monitor.models import EmailAccount
+from plugins.mail_monitor.records import Filing, How
+from plugins.mail_monitor.waiting import Stub, StubAddress
+from tests import make
+from tests.cast import Cast
+from tests.fakes.mailbox import FakeServer
+from tests.plugins.mail_monitor.conftest import rows_of
+from tests.plugins.mail_monitor.letters import mail
+from tests.plugins.mail_monitor.test_scanning import Scan, filed
+from tests.visitors import HeardBell
+
+
+def test_whoever_signs_up_later_gets_what_was_written_before(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, bell: HeardBell
+) -> None:
+    server.inbox.put(mail("Nadia <nadia@voss.example>", subject="Before I sign up"))
+    scan(desk)
+    nadia = make.customer(cast.acme, email="nadia@voss.example", status=CustomerStatus.INACTIVE)
+    with unit_of_work():
+        customers.activate(customers.get(cast.acme, nadia.id))
+    assert ("mail_monitor.customer_has_address", desk.installation_id, nadia.id) in bell.rings
+    bell.answer()
+    assert filed() == [("Before I sign up", nadia.id)]
+    assert rows_of(Stub) == rows_of(StubAddress) == []
+
+
+def test_a_lost_event_costs_only_time(cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan) -> None:
+    server.inbox.put(mail("Nadia <nadia@voss.example>"))
+    scan(desk)
+    make.customer(cast.acme, email="nadia@voss.example")
+    assert scan(desk).filed == 1
+
+
+def test_a_message_sent_to_a_stranger_is_filed_once_they_are_a_customer(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    server.sent.put(mail("desk@acme.example", "Lee <lee@dune.example>, nadia@voss.example", subject="Offer"))
+    scan(desk)
+    nadia = make.customer(cast.acme, email="nadia@voss.example")
+    scan(desk)
+    assert filed() == [("Offer", nadia.id)]
+
+
+def test_a_tag_makes_no_stranger(cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan) -> None:
+    server.inbox.put(mail("nadia+boxes@voss.example"))
+    scan(desk)
+    make.customer(cast.acme, email="nadia@voss.example")
+    scan(desk)
+    assert rows_of(Filing)[0].how == How.TAG
+
+
+def test_an_address_given_to_a_customer_brings_its_messages_along(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, bell: HeardBell
+) -> None:
+    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.put(mail("office@quill.example", subject="From the office"))
+    scan(desk)
+    with unit_of_work():
+        customer_addresses.add(customers.get(cast.acme, tamsin.id), "Office@Quill.example", "Office")
+    bell.answer()
+    assert filed() == [("From the office", tamsin.id)]
+    assert rows_of(Filing)[0].reason == "From is an extra address (Office)"
+
+
+def test_what_a_stranger_wrote_is_forgotten_after_a_month(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    server.inbox.put(mail("nadia@voss.example"))
+    scan(desk)
+    with time_machine.travel(clock.now() + timedelta(days=31), tick=False):
+        scan(desk)
+        assert rows_of(Stub) == rows_of(StubAddress) == []
+
+
+def test_an_ignored_stranger_is_not_listed_and_not_fetched(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    server.inbox.put(mail("news@shop.example"))
+    scan(desk)
+    with unit_of_work():
+        strangers.ignore(cast.acme.id, "news@shop.example", "Ana Alder")
+    make.customer(cast.acme, email="news@shop.example")
+    assert scan(desk).filed == 0
+
+
+def test_a_watched_address_cannot_be_a_customers(cast: Cast, desk: EmailAccount) -> None:
+    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
+    with pytest.raises(InvalidInput, match="watched itself"), unit_of_work():
+        customer_addresses.add(customers.get(cast.acme, tamsin.id), "desk@acme.example")
+    with pytest.raises(Conflict, match="already"), unit_of_work():
+        customer_addresses.add(customers.get(cast.acme, tamsin.id), "TAMSIN@quill.example")
+
+
+def test_an_address_that_is_taken_away_leaves_what_it_filed(
+    cast: Cast, desk: EmailAccount, installation: Installation, server: FakeServer, scan: Scan
+) -> None:
+    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
+    with unit_of_work():
+        row = customer_addresses.add(customers.get(cast.acme, tamsin.id), "office@quill.example")
+    server.inbox.put(mail("office@quill.example"))
+    scan(desk)
+    with unit_of_work():
+        customer_addresses.remove(customers.get(cast.acme, tamsin.id), row.id, "Ana Alder")
+    server.inbox.put(mail("office@quill.example", subject="Later"))
+    assert scan(desk).stubs == 1
+    assert len(rows_of(Filing)) == 1
