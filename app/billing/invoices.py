@@ -86,8 +86,11 @@ def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
 def sums(account: Account, wanted: Search) -> list[Money]:
     """What the invoices of a search come to, per currency."""
     query = _matching(sa.select(Invoice.currency, sa.func.sum(Invoice.total_minor)), account, wanted)
-    rows = db.session.execute(query.group_by(Invoice.currency).order_by(Invoice.currency))
-    return [Money(int(minor), currency) for currency, minor in rows]
+    found: dict[str, int] = {}
+    # By status too, as the index is sorted; by currency alone every invoice would have to be sorted first.
+    for currency, minor in db.session.execute(query.group_by(Invoice.status, Invoice.currency)):
+        found[currency] = found.get(currency, 0) + int(minor)
+    return [Money(minor, currency) for currency, minor in sorted(found.items())]
 
 
 def count_by_status(account: Account) -> dict[InvoiceStatus, int]:
@@ -243,12 +246,13 @@ def _matching(query: sa.Select[*Columns], account: Account, wanted: Search) -> s
         query = query.where(Invoice.collector == (None if wanted.collector == NOBODY else wanted.collector))
     if wanted.customer_id is not None:
         query = query.where(Invoice.customer_id == wanted.customer_id)
-    words = fold(tidy(wanted.text)).split()[:10]
-    if words:
-        query = query.join(Invoice.customer)
-    for word in words:
+    for word in fold(tidy(wanted.text)).split()[:10]:
         by_number = sa.func.lower(Invoice.number).contains(word, autoescape=True)
-        query = query.where(by_number | Customer.search_key.contains(word, autoescape=True))
+        # Not a join: the customers are looked through once, not once for each of their invoices.
+        customers = sa.select(Customer.id).where(
+            Customer.account_id == account.id, Customer.search_key.contains(word, autoescape=True)
+        )
+        query = query.where(by_number | Invoice.customer_id.in_(customers))
     return query
 
 
