@@ -6,9 +6,6 @@ import unicodedata
 
 # What senders write, and what they mean: the superset where mail programs use the larger one under the older name.
 ALIASES = {
-    "ascii": "cp1252",
-    "us-ascii": "cp1252",
-    "ansi_x3.4-1968": "cp1252",
     "iso-8859-1": "cp1252",
     "iso8859-1": "cp1252",
     "latin1": "cp1252",

@@ -82,7 +82,7 @@ def _from_q(text: bytes) -> bytes:
 
 
 def _from_b(text: bytes) -> bytes:
-    text = re.sub(rb"[^A-Za-z0-9+/]", b"", text)
+    text = re.sub(rb"[^A-Za-z0-9+/]", b"", text.partition(b"=")[0])
     try:
         return base64.b64decode(text[: len(text) - (len(text) % 4 == 1)] + b"=" * (-len(text) % 4))
     except binascii.Error:

@@ -101,6 +101,8 @@ class Tree:
         self._parts += len(lines)
         if self._parts > MOST_PARTS:
             raise TooComplex("parts", f"Too many parts: {self._parts:,}; the limit is {MOST_PARTS}.")
+        if not lines:
+            return []
         kind = "message/rfc822" if part.kind == "multipart/digest" else "text/plain"
         found = []
         for line, following in zip(lines, [*lines[1:], None], strict=True):
