@@ -162,6 +162,7 @@ def upgrade() -> None:
         sa.Column("marker", sa.String(length=40), nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("stuck_at", sa.String(length=40), nullable=False),
+        sa.Column("broken_off", sa.Integer(), nullable=False),
         sa.Column("next_try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reason_code", sa.String(length=40), nullable=False),

@@ -16,7 +16,7 @@ from app.installations import services as installations
 from app.installations.models import Installation
 from app.money import Money
 from app.plugin import State
-from plugins.nexudus import linking
+from plugins.nexudus import linking, runs
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import Connection, Issue, LinkState, MemberLink, Writer
@@ -203,6 +203,7 @@ def _end(connection: Connection) -> None:
     run = linking.open_run(connection.id)
     if run is not None:
         run.ended_at, run.counts = clock.now(), linking.counts(run)
+    runs.let_go(connection)
     audit.record("disconnected", connection, business=connection.business_name)
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app import audit, clock
-from app.billing import collecting
+from app.billing import collecting, invoices
 from app.billing.models import Invoice, InvoiceStatus
 from app.db import db, end_reading, unit_of_work
-from app.effects import forget
+from app.effects import finished_steps, forget, open_step
 from app.errors import Conflict, Refused
 from app.money import Money
 from plugins.nexudus import exporting, runs
@@ -54,8 +54,18 @@ def retry_all_held(connection: Connection, code: str, by: str) -> int:
 
 
 def _move_on(export: InvoiceExport) -> None:
+    if export.frozen and _nothing_was_sent(export):
+        # Frozen anew, with what was mended here meanwhile.
+        forget(exporting.subject_of(export))
+        collecting.give_back(export.invoice_id, PLUGIN)
+        export.frozen, export.frozen_hash, export.marker, export.sent_at = {}, "", None, None
     export.state = ExportState.SENDING if export.frozen else ExportState.WAITING
     export.reason_code, export.reason, export.next_try_at = "", "", None
+
+
+def _nothing_was_sent(export: InvoiceExport) -> bool:
+    subject = exporting.subject_of(export)
+    return not finished_steps(subject) and open_step(subject) is None
 
 
 def hold_back(connection: Connection, invoice: Invoice, reason: str, by: str) -> InvoiceExport:
@@ -111,7 +121,7 @@ def release(export_id: int, by: str) -> None:
         forget(exporting.subject_of(export))
         if export.frozen:
             collecting.give_back(export.invoice_id, PLUGIN)
-        export.invoice.do_not_send = True
+        invoices.set_do_not_send(export.invoice, held_back=True)
         audit.record("export_released", export, actor=by)
         session.delete(export)
 

@@ -32,6 +32,11 @@ CAUSES = {
     "currency": ("Another currency.", "Release it: it is collected here."),
     "credit": ("It is a credit.", "Settle it with the customer, then release it."),
     "unknown_too_long": ("No answer for a week.", "Look for it in Nexudus, then retry."),
+    "broken_off": ("Sending broke off three times.", "The log says why; retry once that is mended."),
+    "other_customer": ("It stands on another member there.", "Move it to the right member in Nexudus, then retry."),
+    "void_there": ("It was voided there.", "Release it: it is collected here."),
+    "line_missing": ("A line is missing there.", "Put the line back in Nexudus, then retry."),
+    "reference_lost": ("Our reference is missing there.", "Write it on the invoice in Nexudus, then retry."),
     "by_hand": ("Held back by a person.", "Retry sends it now; release collects it here."),
 }
 OTHER_CAUSE = ("Nexudus refused it.", "Read the reason, mend it, then retry.")

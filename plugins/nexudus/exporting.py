@@ -12,7 +12,7 @@ from app.billing.collecting import close_as_handed_over
 from app.db import db, unit_of_work
 from app.effects import Done, Subject, carry_out, finished_steps, open_step
 from app.errors import Capped, NotSent, OutcomeUnknown, Outside, Refused, SignInNeeded
-from plugins.nexudus import freezing, runs
+from plugins.nexudus import freezing, runs, tax_products
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import ExportState, InvoiceExport
 from plugins.nexudus.session import Turn
@@ -22,6 +22,10 @@ KIND = "nexudus.invoice"
 # When an invoice of unknown outcome is looked up again; after these at each window, for a week.
 LOOK_UPS = (timedelta(minutes=1), timedelta(minutes=5), timedelta(hours=1))
 GIVE_UP_AFTER = timedelta(days=7)
+TRY_OTHERS_FIRST = timedelta(seconds=30)
+MOST_BROKEN_OFF = 3
+MOVING = (ExportState.WAITING, ExportState.SENDING, ExportState.UNKNOWN)
+PRODUCT_FIELDS = frozenset({"Product", "ProductId"})
 
 
 def work(turn: Turn) -> datetime | None:
@@ -30,7 +34,9 @@ def work(turn: Turn) -> datetime | None:
     Raises what concerns the whole connection (`Capped`, `SignInNeeded`, `NotSent`, `LeaseLost`); what concerns one
     invoice is written to its row, and the next one is taken.
     """
+    tax_products.prepare(turn)
     runs.open_due_windows(turn)
+    runs.drop_what_ended_here(turn)
     runs.plan(turn)
     while not turn.is_over:
         export_id = _next(turn.connection_id)
@@ -43,6 +49,8 @@ def work(turn: Turn) -> datetime | None:
 
 def hand_over(turn: Turn, export_id: int) -> None:
     """Bring one invoice as far as it goes."""
+    if not _begin(turn, export_id):
+        return
     try:
         frozen = freezing.take(turn, export_id)
         if frozen is None:
@@ -52,12 +60,27 @@ def hand_over(turn: Turn, export_id: int) -> None:
     except OutcomeUnknown as error:
         _leave_unknown(turn, export_id, error)
     except Refused as error:
+        if error.details.get("field") in PRODUCT_FIELDS:
+            tax_products.forget_products(turn)  # deleted there: the next try finds or makes another one
         hold(turn, export_id, error.code, error.sentence, error.details)
     except (NotSent, Capped, SignInNeeded) as error:
         _leave_for_later(turn, export_id, error)
         raise
     else:
         _close(turn, export_id, done)
+
+
+def _begin(turn: Turn, export_id: int) -> bool:
+    """Count the try before it is made; what broke off three times in a row is left to a person."""
+    with unit_of_work() as session:
+        turn.lease.renew()
+        export = session.get_one(InvoiceExport, export_id)
+        if export.broken_off < MOST_BROKEN_OFF:
+            export.broken_off += 1
+            return True
+    sentence = "Handing it over broke off three times. The log says why; retry once that is mended."
+    hold(turn, export_id, "broken_off", sentence, {})
+    return False
 
 
 def subject_of(export: InvoiceExport) -> Subject:
@@ -74,10 +97,8 @@ def _next(connection_id: int) -> int | None:
         sa.select(InvoiceExport.id)
         .where(
             InvoiceExport.connection_id == connection_id,
-            sa.or_(
-                InvoiceExport.state.in_((ExportState.SENDING, ExportState.WAITING)),
-                sa.and_(InvoiceExport.state == ExportState.UNKNOWN, InvoiceExport.next_try_at <= clock.now()),
-            ),
+            InvoiceExport.state.in_(MOVING),
+            sa.or_(InvoiceExport.next_try_at.is_(None), InvoiceExport.next_try_at <= clock.now()),
         )
         .order_by(rank, InvoiceExport.id)
         .limit(1)
@@ -87,7 +108,7 @@ def _next(connection_id: int) -> int | None:
 def _next_look_up(connection_id: int) -> datetime | None:
     return db.session.scalar(
         sa.select(sa.func.min(InvoiceExport.next_try_at)).where(
-            InvoiceExport.connection_id == connection_id, InvoiceExport.state == ExportState.UNKNOWN
+            InvoiceExport.connection_id == connection_id, InvoiceExport.state.in_(MOVING)
         )
     )
 
@@ -102,7 +123,7 @@ def _close(turn: Turn, export_id: int, done: Done) -> None:
 def close(export: InvoiceExport, there: Any) -> None:
     """Mark an export as done with what stands over there, and close its invoice, inside the caller's unit of work."""
     export.state, export.exported_at = ExportState.EXPORTED, clock.now()
-    export.reason_code, export.reason, export.next_try_at = "", "", None
+    export.reason_code, export.reason, export.next_try_at, export.broken_off = "", "", None, 0
     export.remote_id, export.remote_number = int(there["invoice_id"]), str(there["number"])[:80]
     export.remote_total_minor, export.remote_is_draft = int(there["total_minor"]), bool(there.get("draft"))
     db.session.flush()
@@ -116,7 +137,7 @@ def hold(turn: Turn, export_id: int, code: str, sentence: str, found: dict[str, 
         turn.lease.renew()
         export = session.get_one(InvoiceExport, export_id)
         export.state, export.reason_code, export.reason = ExportState.HELD, code[:40], sentence[:400]
-        export.next_try_at = None
+        export.next_try_at, export.broken_off = None, 0
         if found.get("invoice_id"):
             export.remote_id, export.remote_number = int(found["invoice_id"]), str(found.get("number", ""))[:80]
         if found.get("total_minor") is not None:
@@ -131,7 +152,7 @@ def _leave_unknown(turn: Turn, export_id: int, error: Outside) -> None:
         export = session.get_one(InvoiceExport, export_id)
         step = open_step(subject_of(export)) or ""
         export.attempts = export.attempts + 1 if step == export.stuck_at else 1
-        export.state, export.stuck_at = ExportState.UNKNOWN, step
+        export.state, export.stuck_at, export.broken_off = ExportState.UNKNOWN, step, 0
         export.reason_code, export.reason = (
             "no_answer",
             "No answer. We check whether it arrived before sending anything again.",
@@ -163,8 +184,11 @@ def _leave_for_later(turn: Turn, export_id: int, error: Outside) -> None:
     with unit_of_work() as session:
         turn.lease.renew()
         export = session.get_one(InvoiceExport, export_id)
-        subject = subject_of(export)
+        subject, export.broken_off = subject_of(export), 0
+        if isinstance(error, NotSent):
+            # Others go first: one that cannot be read there must not hold all of them up.
+            export.next_try_at = clock.now() + TRY_OTHERS_FIRST
         if open_step(subject) is not None or error.details.get("still_unknown"):
-            export.state, export.next_try_at = ExportState.UNKNOWN, clock.now()
+            export.state = ExportState.UNKNOWN
         elif not finished_steps(subject):
             export.state = ExportState.WAITING

@@ -9,11 +9,12 @@ from flask import current_app
 from app import clock
 from app.command import Busy
 from app.db import db
-from app.errors import Capped, OutcomeUnknown
+from app.errors import Capped, NotSent, OutcomeUnknown
 from plugins.nexudus.session import Turn, turn
 
 SLICE_S = 120
 LONGEST_WAIT = timedelta(minutes=2)
+MOST_FAILURES, PAUSE = 8, timedelta(seconds=1)
 
 
 def to_the_end(connection_id: int, work: Callable[[Turn], datetime | None], is_done: Callable[[], bool]) -> None:
@@ -21,8 +22,16 @@ def to_the_end(connection_id: int, work: Callable[[Turn], datetime | None], is_d
 
     What has to wait longer is left to the workers. `Busy` while another process holds the connection.
     """
+    failures = 0
     while not is_done():
-        wish = _one_slice(connection_id, work)
+        try:
+            wish = _one_slice(connection_id, work)
+            failures = 0
+        except NotSent:
+            failures += 1
+            if failures > MOST_FAILURES:
+                raise
+            wish = clock.now() + failures * PAUSE
         db.session.rollback()
         if is_done():
             return

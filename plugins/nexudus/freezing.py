@@ -1,6 +1,6 @@
 """Taking an invoice for Nexudus: what it holds is written down once, and nobody else collects it from then on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, cast
 
@@ -26,6 +26,12 @@ class _Destination:
     member_id: int
     business_id: int
     way: Writer
+    home_id: int
+    currency: str
+
+
+class _ChangedMeanwhile(Exception):
+    """Somebody added a line while its tax rates were looked up."""
 
 
 def take(turn: Turn, export_id: int) -> FrozenInvoice | None:
@@ -33,15 +39,24 @@ def take(turn: Turn, export_id: int) -> FrozenInvoice | None:
 
     `Refused` says why it cannot go, with nothing claimed and nothing sent. One that was frozen before stays so.
     """
+    while True:
+        try:
+            return _take(turn, export_id)
+        except _ChangedMeanwhile:
+            continue  # nothing was claimed; what its new lines need is looked up as well
+
+
+def _take(turn: Turn, export_id: int) -> FrozenInvoice | None:
     export = db.session.get_one(InvoiceExport, export_id)
     if export.frozen:
         frozen = thaw(export.frozen)
         _mark_sending(turn, export_id)
         return frozen
     destination = _destination(export)
-    rates = [line.tax_rate for line in export.invoice.lines]
+    rates = {line.tax_rate for line in export.invoice.lines}
     country = export.invoice.customer.country or export.invoice.customer.location.country
     db.session.rollback()
+    destination = _looked_at(turn, destination)
     products = tax_products.ready(turn, destination.business_id, rates, sells=destination.way == Writer.PRODUCT_SALE)
     country_id = turn.remote.country_id(country) if destination.way == Writer.DOCUMENT else None
     with unit_of_work() as session:
@@ -52,11 +67,29 @@ def take(turn: Turn, export_id: int) -> FrozenInvoice | None:
             session.delete(export)
             return None
         session.refresh(export.invoice)
+        if {line.tax_rate for line in export.invoice.lines} - rates:
+            raise _ChangedMeanwhile
         frozen = _freeze(export, destination, products, country_id)
         export.frozen, export.frozen_hash, export.marker = frozen.freeze(), frozen.fingerprint(), frozen.marker
         export.state, export.sent_at = ExportState.SENDING, clock.now()
         audit.record("export_frozen", export, invoice=frozen.number, marker=frozen.marker)
     return frozen
+
+
+def _looked_at(turn: Turn, to: _Destination) -> _Destination:
+    """The same, now that the member and a location other than the connection's were looked at over there."""
+    try:
+        member = turn.remote.member(to.member_id)
+    except Refused as error:
+        if error.code != "not_found":
+            raise
+        raise Refused("The member was deleted in Nexudus. We never make a new one on our own.", "gone") from error
+    if member.archived:
+        raise Refused("The member was archived in Nexudus. We never send to such a member.", "gone")
+    business_id = member.invoicing_business_id or to.business_id
+    if business_id != to.home_id and turn.remote.business(business_id).currency != to.currency:
+        raise Refused(f"The member's location in Nexudus does not bill in {to.currency}.", "currency")
+    return replace(to, business_id=business_id)
 
 
 def _mark_sending(turn: Turn, export_id: int) -> None:
@@ -85,7 +118,13 @@ def _destination(export: InvoiceExport) -> _Destination:
     if invoice.total_minor < 0:
         raise Refused("It is a credit, and Nexudus takes no negative invoices. Settle it with the customer.", "credit")
     business = member.invoicing_business_id if member is not None else None
-    return _Destination(cast("int", link.member_id), business or connection.business_id, connection.way)
+    return _Destination(
+        cast("int", link.member_id),
+        business or connection.business_id,
+        connection.way,
+        connection.business_id,
+        connection.currency,
+    )
 
 
 def _freeze(

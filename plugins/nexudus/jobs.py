@@ -32,9 +32,10 @@ def work_on_connection(connection_id: int) -> None:
         if mine is None:
             log.info("connection_busy", connection_id=connection_id)
             return
+        asked_for = db.session.get_one(Connection, connection_id, populate_existing=True).due_at
         try:
             wishes = [linking.work(mine), exporting.work(mine), connecting.keep_alive(mine)]
-            _rest(mine, min((wish for wish in wishes if wish is not None), default=None))
+            _rest(mine, min((wish for wish in wishes if wish is not None), default=None), asked_for)
         except LeaseLost:
             log.info("lease_lost", connection_id=connection_id)
         except Outside as error:
@@ -48,10 +49,15 @@ def link_customer(installation_id: int, customer_id: int) -> None:
         work_on_connection(connection.id)
 
 
-def _rest(mine: Turn, wish: datetime | None) -> None:
-    """All that could be done is done: trouble is over, and the next slice comes when it is wanted."""
+def _rest(mine: Turn, wish: datetime | None, asked_for: datetime | None) -> None:
+    """All that could be done is done: trouble is over, and the next slice comes when it is wanted.
+
+    A person who asked for work meanwhile found the connection busy: then it comes at once.
+    """
     with unit_of_work() as session:
         connection = session.get_one(Connection, mine.connection_id)
+        if connection.due_at != asked_for:
+            wish = clock.now()
         latest = clock.now() + LOOK_AGAIN
         mine.lease.renew(due_at=min(wish or latest, latest), nudged_at=None, attempts=0, problem="", failing_since=None)
         if connection.problem or connection.failing_since:

@@ -60,8 +60,21 @@ class Ids:
     """Ids of countries and time zones over there: asked for once a turn, not once a member."""
 
     def __init__(self, remote: Nexudus) -> None:
+        self._remote = remote
         self.country = cache(remote.country_id)
-        self.zone = cache(remote.zone_id)
+        self.zone = cache(self._zone)
+
+    def _zone(self, iana: str, business_id: int) -> int:
+        """A list that knows the zone under another name only leaves us the zone of the business itself."""
+        try:
+            return self._remote.zone_id(iana)
+        except Refused as error:
+            if error.code != "unknown_there":
+                raise
+            of_business = self._remote.business(business_id).zone_id
+            if of_business is None:
+                raise
+            return of_business
 
 
 def resolve(ids: Ids, wanted: Wanted) -> NewMember:
@@ -71,7 +84,7 @@ def resolve(ids: Ids, wanted: Wanted) -> NewMember:
         email=wanted.email,
         billing_email=wanted.email,
         country_id=ids.country(wanted.country),
-        zone_id=ids.zone(wanted.timezone),
+        zone_id=ids.zone(wanted.timezone, wanted.business_id),
         business_id=wanted.business_id,
         reference=wanted.reference,
         company=wanted.company or None,

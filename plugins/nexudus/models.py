@@ -269,7 +269,9 @@ class InvoiceExport(Base):
     # How often the step it is at got no answer, and which one that is.
     attempts: Mapped[int] = mapped_column(default=0)
     stuck_at: Mapped[str] = mapped_column(sa.String(40), default="")
-    # When an unknown one is looked up again.
+    # Times a slice began with it and never came to an orderly end: a crash, not an answer.
+    broken_off: Mapped[int] = mapped_column(default=0)
+    # Not touched again before: an unknown one that is looked up then, or one that could not be sent.
     next_try_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     reason_code: Mapped[str] = mapped_column(sa.String(40), default="")

@@ -150,6 +150,41 @@ def plan(turn: Turn) -> None:
             run.planned_at = clock.now()
 
 
+def let_go(connection: Connection) -> None:
+    """Give back what no run has taken yet: a later cut-over decides about it anew. Open runs end."""
+    db.session.execute(
+        sa.delete(InvoiceExport).where(
+            InvoiceExport.connection_id == connection.id,
+            InvoiceExport.state.in_((ExportState.WAITING, ExportState.HELD)),
+            InvoiceExport.marker.is_(None),
+        )
+    )
+    db.session.execute(
+        sa.update(ExportRun)
+        .where(ExportRun.connection_id == connection.id, ExportRun.ended_at.is_(None))
+        .values(planned_at=sa.func.coalesce(ExportRun.planned_at, clock.now()), ended_at=clock.now())
+    )
+
+
+def drop_what_ended_here(turn: Turn) -> None:
+    """Rows of invoices that were voided, paid or taken by somebody else before they were begun."""
+    ended = sa.select(Invoice.id).where(
+        Invoice.account_id == InvoiceExport.account_id,
+        sa.or_(Invoice.status != InvoiceStatus.PENDING, Invoice.collector.is_not(None)),
+    )
+    theirs = (
+        InvoiceExport.connection_id == turn.connection_id,
+        InvoiceExport.state.in_((ExportState.WAITING, ExportState.HELD)),
+        InvoiceExport.marker.is_(None),
+        InvoiceExport.invoice_id.in_(ended),
+    )
+    if db.session.scalar(sa.select(InvoiceExport.id).where(*theirs).limit(1)) is None:
+        return
+    with unit_of_work() as session:
+        turn.lease.renew()
+        session.execute(sa.delete(InvoiceExport).where(*theirs).execution_options(synchronize_session=False))
+
+
 def end_finished(turn: Turn) -> None:
     """Note the end of every planned run that has nothing left to send; what is unknown is looked up on its own."""
     moving = sa.exists().where(

@@ -7,8 +7,9 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from app import audit
+from app.billing.models import Invoice, InvoiceLine, InvoiceStatus
 from app.db import db, unit_of_work
-from app.effects import Done, Intent, Result, Step, Subject, carry_out
+from app.effects import Done, Intent, Result, Step, Subject, carry_out, forget
 from app.errors import Refused
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.models import Connection, TaxProduct
@@ -47,6 +48,38 @@ def ready(turn: Turn, business_id: int, rates: Iterable[Decimal], *, sells: bool
         found[rate] = RateThere(row.tax_rate_name, row.product_id)
     db.session.rollback()
     return found
+
+
+def prepare(turn: Turn) -> None:
+    """Once after connecting: look up the tax rates of the account's invoices, so that a person can map them early."""
+    connection = db.session.get_one(Connection, turn.connection_id)
+    known = sa.select(TaxProduct.id).where(TaxProduct.connection_id == connection.id).limit(1)
+    if db.session.scalar(known) is not None:
+        return
+    used = (
+        sa.select(InvoiceLine.tax_rate)
+        .join(Invoice)
+        .where(Invoice.account_id == connection.account_id, Invoice.status == InvoiceStatus.PENDING)
+    )
+    rates, business_id = set(db.session.scalars(used.distinct())), connection.business_id
+    db.session.rollback()
+    there = {one.rate: one for one in turn.remote.tax_rates(business_id)} if rates else {}
+    for rate in sorted(rates & (there.keys() | {Decimal(0)})):
+        _remember_rate(turn, business_id, rate, there.get(rate))
+
+
+def forget_products(turn: Turn) -> None:
+    """Products that Nexudus does not take any more: the next try finds, makes or asks for others."""
+    with unit_of_work() as session:
+        turn.lease.renew()
+        session.execute(
+            sa.update(TaxProduct)
+            .where(TaxProduct.connection_id == turn.connection_id)
+            .values(product_id=None, product_name="", made_by_us=False)
+        )
+        for row_id in session.scalars(sa.select(TaxProduct.id).where(TaxProduct.connection_id == turn.connection_id)):
+            connection = session.get_one(Connection, turn.connection_id)
+            forget(Subject(connection.account_id, KIND, row_id))
 
 
 def choose(connection: Connection, row: TaxProduct, product_id: int, name: str, by: str) -> None:

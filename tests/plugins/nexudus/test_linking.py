@@ -99,6 +99,18 @@ def test_a_missing_country_comes_from_the_location(
     assert there.space.need("Country", member["CountryId"])["TwoDigitsCode"] == "PT"
 
 
+def test_a_zone_that_is_not_listed_there_becomes_the_zone_of_the_business(
+    cast: Cast, there: There, connect: Callable[[], Connection], bell: HeardBell
+) -> None:
+    for zone in there.space.where("SimpleTimeZone"):
+        there.change("SimpleTimeZone", zone["Id"], Name=f"Zone {zone['Id']}", NameIana="")
+    make.customer(cast.acme)
+    connect()
+    bell.answer()
+    home = there.space.where("Business", Name="Quayside Works Coworking")[0]
+    assert [member["SimpleTimeZoneId"] for member in there.members()] == [home["SimpleTimeZoneId"]]
+
+
 def test_two_members_with_one_email_wait_for_a_person(
     cast: Cast, there: There, connect: Callable[[], Connection], bell: HeardBell
 ) -> None:
