@@ -42,6 +42,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         SETTINGS=settings,
         SECRET_KEY=settings.session_key,
         SQLALCHEMY_DATABASE_URI=settings.database,
+        SQLALCHEMY_ENGINE_OPTIONS=settings.engine_options,
         PERMANENT_SESSION_LIFETIME=IDLE,
         SESSION_COOKIE_NAME="session" if settings.is_demo else "__Host-session",
         SESSION_COOKIE_SECURE=not settings.is_demo,

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
@@ -136,6 +136,13 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'spheremail.db').resolve()}"
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """A connection that the server has closed is replaced unseen; a server that is silent is given up soon."""
+        if self.database.startswith("sqlite"):
+            return {}
+        return {"pool_pre_ping": True, "connect_args": {"connect_timeout": 5}}
 
     @property
     def files(self) -> Path:

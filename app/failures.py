@@ -55,6 +55,7 @@ def _database_error(error: DBAPIError) -> Failure:
     if not isinstance(error, OperationalError) and not error.connection_invalidated:
         return _unexpected(error)
     log.error("database_unavailable", error=str(error.orig))
+    g.database_gone = True  # who is asking cannot be looked up for this page either
     return _draw(503, "The database does not answer", "Your last change was not saved. Try again in a moment.")
 
 

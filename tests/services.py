@@ -71,12 +71,33 @@ def redis_url() -> Iterator[str]:
         yield server.url
 
 
-@dataclass(frozen=True)
+@dataclass
 class Postgres:
-    """A running PostgreSQL server, reached through the socket in `folder`."""
+    """A PostgreSQL server, reached through the socket in `folder`; it can be stopped and started again."""
 
+    programs: Path
     folder: Path
+    owner: str | None
     numbers: Iterator[int] = field(default_factory=count)
+    server: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        options = "-c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
+        self.server = subprocess.Popen(
+            [self.programs / "postgres", *options.split(), "-k", self.folder, "-D", self.folder / "data"],
+            cwd=self.folder,
+            stderr=subprocess.DEVNULL,
+            user=self.owner,
+            preexec_fn=ends_with_parent(),
+        )
+        eventually(self.answers, "PostgreSQL answers")
+
+    def stop(self) -> None:
+        """Cut all connections and end it."""
+        if self.server is not None:
+            self.server.send_signal(signal.SIGINT)  # its "fast" end; with SIGTERM it waits for clients to leave
+            self.server.wait()
 
     def new_database(self) -> str:
         """SQLAlchemy's URL of a fresh, empty database."""
@@ -119,21 +140,12 @@ def postgres_server(programs: Path) -> Iterator[Postgres]:
         stdout=subprocess.DEVNULL,
         user=owner,
     )
-    options = "-c listen_addresses= -c fsync=off -c synchronous_commit=off -c full_page_writes=off"
-    server = subprocess.Popen(
-        [programs / "postgres", *options.split(), "-k", folder, "-D", folder / "data"],
-        cwd=folder,
-        stderr=subprocess.DEVNULL,
-        user=owner,
-        preexec_fn=ends_with_parent(),
-    )
+    server = Postgres(programs, folder, owner)
     try:
-        running = Postgres(folder)
-        eventually(running.answers, "PostgreSQL answers")
-        yield running
+        server.start()
+        yield server
     finally:
-        server.send_signal(signal.SIGINT)  # its "fast" end; with SIGTERM it waits for clients to leave
-        server.wait()
+        server.stop()
         shutil.rmtree(folder)
 
 

@@ -9,7 +9,7 @@ from functools import cache
 import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
-from flask import Flask, request, session
+from flask import Flask, g, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
 
 from app import audit, clock
@@ -32,9 +32,9 @@ def init_app(app: Flask) -> None:
 
 @login.user_loader
 def user_of_session(user_id: str) -> User | None:
-    """The user behind the cookie, as long as the sign-in it names has not ended."""
+    """The user behind the cookie, as long as the sign-in it names has not ended; nobody while that cannot be asked."""
     token = session.get("sign_in")
-    if not token:
+    if not token or g.get("database_gone"):
         return None
     row = db.session.scalar(
         sa.select(SignIn).where(
