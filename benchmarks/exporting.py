@@ -16,6 +16,7 @@ from plugins.nexudus.session import turn
 from tests import make
 
 CUSTOMERS = 20
+A_MINUTE = 15  # invoices: what Nexudus takes in a minute, at 120 calls
 PROFILES = ("current", "classic-2020")  # the one takes product sales, the other whole documents
 
 
@@ -39,7 +40,10 @@ def _handing_over(profile: str, count: int, stages: Stages) -> Measured:
         _hand_over(connection, 1)  # the first one of a tax rate also finds its product
 
         sandbox.reset()
-        product, wall = _hand_over(connection, count)
+        product = wall = 0.0
+        for done in range(0, count, A_MINUTE):
+            cpu_s, wall_s = _hand_over(connection, min(A_MINUTE, count - done))
+            product, wall = product + cpu_s, wall + wall_s
         product, wall = product - sandbox.cpu_s, wall - sandbox.wall_s
         yardstick = _replay(stage, sandbox)
         way = connection.way.value
@@ -56,6 +60,8 @@ def _hand_over(connection: Connection, count: int) -> tuple[float, float]:
     before = _exported()
     with unit_of_work():
         runs.begin_now(connection, "benchmark")
+        # The connection keeps the last minute's calls; nothing waits here, so the list would outgrow the real one.
+        connection.recent_calls, connection.recent_writes = [], []
     cpu, wall = time.process_time(), time.perf_counter()
     with turn(connection.id, 3600) as mine:
         assert mine is not None
