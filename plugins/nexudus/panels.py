@@ -74,10 +74,11 @@ def before_switching_off(installation: Installation) -> str:
     will = what_ends(installation)
     if connecting.current(installation) is None:
         return ""
-    return (
-        f"Nexudus is signed out. {will['links']} links and all history stay, but count for nothing until you connect "
-        f"again. {will['waiting']} waiting invoices are collected here from now on."
+    links = "1 link stays" if will["links"] == 1 else f"{will['links']} links stay"
+    waiting = {0: "No invoice waits", 1: "1 waiting invoice is collected here from now on"}.get(
+        will["waiting"], f"{will['waiting']} waiting invoices are collected here from now on"
     )
+    return f"Nexudus is signed out. {links} as history without effect until you connect again. {waiting}."
 
 
 def member_panel(
