@@ -16,6 +16,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.processes, pytest.mark.slow]
 CUSTOMER = "Nell Saltwick"
 AMBIGUOUS = "Benno Ashgrove"
 TOTAL = "€47.97"
+PAGES = [
+    "/settings/integrations/systems",
+    "/nexudus/connect",
+    "/nexudus/members",
+    "/nexudus/members/connect",
+    "/nexudus/exports",
+    "/nexudus/exports/now",
+    "/nexudus/exports/held",
+    "/customers/1",
+]
 
 
 class Walk:
@@ -191,12 +201,14 @@ def test_others_are_refused_at_systems_and_at_the_popup(
         expect(page.get_by_label("Nexudus password", exact=True)).to_have_count(0)
 
 
-@pytest.mark.parametrize("width", [320, 390, 1440])
-def test_the_pages_fit_and_read_well(sit_down: Callable[..., Page], product: Product, width: int) -> None:
+@pytest.mark.parametrize(("width", "theme"), [(320, "light"), (390, "dark"), (1440, "light"), (1440, "dark")])
+def test_the_pages_fit_and_read_well(sit_down: Callable[..., Page], product: Product, width: int, theme: str) -> None:
     # Axe is put into the page by the test, which the content policy would rightly stop.
-    page = sit_down("Operator", viewport={"width": width, "height": 900}, bypass_csp=True)
-    for path in ("/settings/integrations/systems", "/nexudus/members", "/nexudus/exports", "/customers/1"):
-        page.goto(product.address + path)
+    page = sit_down("Operator", viewport={"width": width, "height": 900}, color_scheme=theme, bypass_csp=True)
+    for path in PAGES:
+        answer = page.goto(product.address + path)
+        assert answer, path
+        assert answer.ok, path
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         found = Axe().run(page).response["violations"]
         assert [(fault["id"], fault["nodes"][0]["html"]) for fault in found] == [], path
