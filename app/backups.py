@@ -190,18 +190,21 @@ def _count_on(connection: Connection, table: sa.Table) -> None:
     connection.execute(sa.select(sa.func.setval(counter, sa.func.max(column))))
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+def _opened(path: Path) -> zipfile.ZipFile:
+    """The archive, read through once: nothing is restored before it is known to be whole."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            broken = archive.testzip()
-            if broken:
-                raise InvalidInput(f"{path} is damaged at {broken}. Nothing was restored.")
-            yield archive
+        archive = zipfile.ZipFile(path)
+        broken = archive.testzip()
     except FileNotFoundError as error:
         raise InvalidInput(f"There is no file {path}.") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+    # Damaged bytes may also look like an encrypted member, or one packed in a way that nobody knows.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
         raise InvalidInput(f"{path} is no backup, or a damaged one. Nothing was restored.") from error
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read ({error.strerror}). Nothing was restored.") from error
+    if broken:
+        raise InvalidInput(f"{path} is damaged at {broken}. Nothing was restored.")
+    return archive
 
 
 def _manifest(archive: zipfile.ZipFile) -> dict[str, Any]:

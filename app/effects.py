@@ -229,15 +229,6 @@ def _finish(subject: Subject, step: Step, lease: Lease, result: Result) -> None:
         )
 
 
-def _not_executed(intent: Intent) -> None:
-    with unit_of_work() as session:
-        session.execute(
-            sa.update(Effect)
-            .where(*_where(intent.subject), Effect.step == intent.step)
-            .values(state=EffectState.NOT_EXECUTED, ended_at=clock.now())
-        )
-
-
 def _where(subject: Subject) -> tuple[sa.ColumnElement[bool], ...]:
     return (Effect.kind == subject.kind, Effect.subject_id == subject.row_id)
 

@@ -1,5 +1,6 @@
 """Load balancers learn whether a process answers and whether it can serve; strangers learn nothing else."""
 
+import shutil
 from collections import namedtuple
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,7 +14,7 @@ from flask import Flask
 from flask_migrate import upgrade
 from redis import Redis
 
-from app import clock, health, work
+from app import clock, schema, work
 from app.accounts.services import create_account
 from app.db import db, unit_of_work
 from app.errors import InvalidInput
@@ -80,7 +81,7 @@ def test_a_silent_sweep_is_named(browser: Visitor, host: Flask) -> None:
 
 
 def test_a_database_behind_the_code_is_named(browser: Visitor, host: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health.schema, "heads", lambda: ({"0001"}, {"9999"}))
+    monkeypatch.setattr(schema, "heads", lambda: ({"0001"}, {"9999"}))
     answer = browser.get("/readyz")
     assert answer.status_code == 503
     assert answer.get_json()["failing"] == ["migrations"]
@@ -88,9 +89,9 @@ def test_a_database_behind_the_code_is_named(browser: Visitor, host: Flask, monk
 
 
 def test_a_full_disk_is_named(browser: Visitor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health.shutil, "disk_usage", lambda path: Usage(1000, 951, 49))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1000, 951, 49))
     assert browser.get("/readyz").get_json()["failing"] == ["disk"]
-    monkeypatch.setattr(health.shutil, "disk_usage", lambda path: Usage(1000, 950, 50))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(1000, 950, 50))
     assert browser.get("/readyz").status_code == 200
 
 
