@@ -9,17 +9,22 @@ import os
 import pwd
 import shutil
 import socket
+import ssl
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from app.embedded import ends_with_parent
 from tests.services import eventually, free_port
+
 DOVECOT_CONFIGURATION = """
 base_dir = {folder}/run
 state_dir = {folder}/state
@@ -34,8 +39,8 @@ mail_max_userip_connections = 200
 mail_fsync = never
 mail_location = maildir:~/Maildir
 ssl = yes
-ssl_cert = <{folder}/cert.pem
-ssl_key = <{folder}/key.pem
+ssl_cert = <{folder}/both.pem
+ssl_key = <{folder}/both.pem
 default_internal_user = {user}
 default_internal_group = {group}
 default_login_user = {user}
@@ -89,13 +94,9 @@ class Dovecot:
     tls_port: int
     plain_port: int
     owner: tuple[int, int]
+    ca_file: Path
     password: str = "mailbox-password"
     numbers: Iterator[int] = field(default_factory=count)
-
-    @property
-    def ca_file(self) -> Path:
-        """The certificate for localhost and 127.0.0.1, which is its own authority."""
-        return self.folder / "cert.pem"
 
     def new_user(self) -> str:
         """The name of somebody with an empty mailbox."""
@@ -124,23 +125,33 @@ class Dovecot:
 
 
 @pytest.fixture(scope="session")
-def dovecot() -> Iterator[Dovecot]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with a key and a certificate for localhost and 127.0.0.1, which is its own authority."""
+    folder = tmp_path_factory.mktemp("certificate")
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
+        ],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    both = folder / "both.pem"
+    both.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
+    return both
+
+
+@pytest.fixture(scope="session")
+def dovecot(certificate: Path) -> Iterator[Dovecot]:
     """A Dovecot of this worker's own on loopback, with TLS and STARTTLS."""
     program = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin")
     if program is None:
         pytest.skip("Dovecot is not installed (apt install dovecot-imapd)")
     who = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
-    running = Dovecot(folder, free_port(), free_port(), (who.pw_uid, who.pw_gid))
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:127.0.0.5"),
-            *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
-        ],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
+    running = Dovecot(folder, free_port(), free_port(), (who.pw_uid, who.pw_gid), certificate)
+    shutil.copy(certificate, folder / "both.pem")
     configuration = folder / "dovecot.conf"
     configuration.write_text(
         DOVECOT_CONFIGURATION.format(
@@ -156,8 +167,6 @@ def dovecot() -> Iterator[Dovecot]:
     )
     for path in (folder, *folder.iterdir()):
         os.chown(path, *running.owner)
-    (folder / "cert.pem").chmod(0o644)
-    folder.chmod(0o755)
     server = subprocess.Popen(
         [program, "-F", "-c", configuration],
         user=who.pw_uid if os.geteuid() == 0 else None,
@@ -180,3 +189,50 @@ def _listens(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
         return True
     return False
+
+
+@dataclass
+class Post:
+    """A running SMTP server that demands STARTTLS and a sign-in; what it took lies in `taken`."""
+
+    port: int
+    tls_port: int
+    password: str = "mailbox-password"
+    refused: set[str] = field(default_factory=set)  # senders it takes nothing from
+    taken: list[Envelope] = field(default_factory=list)
+
+    async def handle_MAIL(  # noqa: N802  # aiosmtpd finds its hooks by these names
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refused:
+            return "553 not your address"
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802  # as above
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        self.taken.append(envelope)
+        return "250 OK"
+
+    def check(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: LoginPassword
+    ) -> AuthResult:
+        return AuthResult(success=data.password == self.password.encode(), handled=False)
+
+
+@pytest.fixture
+def post(certificate: Path) -> Iterator[Post]:
+    """An SMTP server on loopback, with STARTTLS on one port and TLS from the first byte on the other."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    running = Post(free_port(), free_port())
+    common: dict[str, Any] = {"hostname": "127.0.0.1", "authenticator": running.check}
+    demands: dict[str, Any] = {"require_starttls": True, "auth_required": True}
+    starttls = Controller(running, port=running.port, tls_context=context, **demands, **common)
+    tls = Controller(running, port=running.tls_port, ssl_context=context, auth_require_tls=False, **common)
+    starttls.start()
+    tls.start()
+    yield running
+    starttls.stop()
+    tls.stop()

@@ -61,6 +61,7 @@ class Mailbox:
     def __init__(self, server: Server, guard: Guard, ends: float, tell: Tell = told_nobody) -> None:
         """Connect and sign in, all before `ends` (monotonic clock)."""
         self._server = server
+        self._is_broken = False
         with self._translated():
             self._box = WatchedMailBox(server, guard, ends, tell)
         tell("speaks", "")
@@ -87,10 +88,11 @@ class Mailbox:
         self.close()
 
     def close(self) -> None:
-        """Say goodbye; a connection that is gone already has none to say."""
+        """Say goodbye, unless the connection is broken: nobody would hear it."""
         with contextlib.suppress(OSError, imaplib.IMAP4.error, ImapToolsError):
-            self._box.client.allow(GOODBYE_S, LITTLE)
-            self._box.logout()
+            if not self._is_broken:
+                self._box.client.allow(GOODBYE_S, LITTLE)
+                self._box.logout()
         with contextlib.suppress(OSError):
             self._box.client.shutdown()
 
@@ -209,6 +211,7 @@ class Mailbox:
             raise self._broken(error) from error
 
     def _broken(self, error: Exception) -> Outside:
+        self._is_broken = True
         waiting = refusals.about_waiting(str(error))
         if waiting:
             return waiting

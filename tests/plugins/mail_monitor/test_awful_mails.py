@@ -1,4 +1,4 @@
-"""Mails that broke somebody's program, or could break ours: each one file in tests/samples/mail, with what must come out.
+"""Mails that broke somebody's program, or could break ours: each a file in tests/samples/mail, and what must come out.
 
 `expected.json` says per file: `why` it is there, and what of it matters. Whatever else is in a mail, it is read in a
 moment, nothing of it disappears, and nothing comes out that a database or a page could not bear.
