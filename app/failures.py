@@ -3,7 +3,7 @@
 import structlog
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from app.errors import AppError
@@ -27,6 +27,8 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(DataError, _beyond_the_database)
+    app.register_error_handler(OverflowError, _beyond_the_database)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -57,6 +59,12 @@ def _database_error(error: DBAPIError) -> Failure:
     log.error("database_unavailable", error=str(error.orig))
     g.database_gone = True  # who is asking cannot be looked up for this page either
     return _draw(503, "The database does not answer", "Your last change was not saved. Try again in a moment.")
+
+
+def _beyond_the_database(error: Exception) -> Failure:
+    """An id or a page number larger than any database holds leads nowhere, like any other that does not exist."""
+    log.warning("beyond_the_database", path=request.path, error=str(error)[:200])
+    return _draw(404, *SENTENCES[404])
 
 
 def _unexpected(error: Exception) -> Failure:

@@ -84,7 +84,10 @@ def _body(response: requests.Response, ends: float) -> bytes:
 
 def _never_connected(error: Exception) -> bool:
     """Whether not even a connection was made (refused, unknown host, bad certificate): nothing can have arrived."""
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError):
+    if isinstance(error, requests.ConnectTimeout):
         return True
+    if isinstance(error, requests.exceptions.SSLError):
+        # Other faults of TLS may come after the request was sent.
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
     reason = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(reason, NewConnectionError | NameResolutionError)

@@ -47,6 +47,8 @@ def connect(slug: str, email: str, totp: str | None, writer: str, issue: str | N
     tokens = exchange_password(way, email, password, client_id, totp, CONNECT_S)
     found = connecting.discover(way, tokens)
     way_of_writing = Writer(writer)
+    if way_of_writing == Writer.DOCUMENT and not found.documents_routed:
+        raise InvalidInput("This Nexudus does not take whole invoices; product sales work.", field="writer")
     if way_of_writing == Writer.AUTO and issue == Issue.DRAFT.value and not found.documents_routed:
         raise InvalidInput(
             "This Nexudus takes product sales only, and they cannot be drafts. Use --issue issued.", field="issue"

@@ -134,6 +134,7 @@ def connect(
         connection.connected_at = clock.now()
         connection.writer, connection.issue, connection.may_add_products = writer, issue, may_add_products
     connection.due_at, connection.nudged_at = clock.now(), None
+    _interrupt(connection)
     db.session.flush()
     keep_tokens(connection, sign_in.tokens)
     installations.connected(installation, clock.now() if is_new_start else None)
@@ -197,8 +198,14 @@ def let_go(installation: Installation) -> None:
     installations.disconnected(installation)
 
 
+def _interrupt(connection: Connection) -> None:
+    """A worker in the middle of a slice loses its lease here: it sends nothing more and undoes nothing of this."""
+    connection.lease_token = connection.lease_until = None
+
+
 def _end(connection: Connection) -> None:
     connection.ended_at, connection.due_at = clock.now(), None
+    _interrupt(connection)
     connection.access_token = connection.refresh_token = None
     run = linking.open_run(connection.id)
     if run is not None:

@@ -72,8 +72,11 @@ def hold_back(connection: Connection, invoice: Invoice, reason: str, by: str) ->
     """Keep an invoice from the next run until a person says otherwise; one that was begun cannot be held back."""
     export = export_of(invoice.id)
     if export is None:
+        cutover = connection.installation.cutover_at
         if invoice.status != InvoiceStatus.PENDING or invoice.collector is not None:
             raise Conflict("Only a pending invoice that nobody collects yet can be held back.")
+        if cutover is None or invoice.created_at <= cutover:
+            raise Conflict("It was created before Nexudus was connected, so it stays here anyway.")
         export = InvoiceExport(
             account_id=connection.account_id,
             connection_id=connection.id,

@@ -41,6 +41,8 @@ def work(turn: Turn) -> datetime | None:
     while not turn.is_over:
         export_id = _next(turn.connection_id)
         if export_id is None:
+            if runs.plan(turn):
+                continue
             runs.end_finished(turn)
             return _next_look_up(turn.connection_id)
         hand_over(turn, export_id)

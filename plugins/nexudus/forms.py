@@ -14,8 +14,9 @@ from wtforms import (
     SelectField,
     StringField,
 )
-from wtforms.validators import InputRequired, Length, NumberRange, Optional
+from wtforms.validators import InputRequired, Length, NumberRange, Optional, ValidationError
 
+from app.typed import problem_of
 from plugins.nexudus.models import Issue, Writer
 
 # Any: the types of WTForms know choices as tuples only, which WTForms 3.3 warns about.
@@ -25,6 +26,13 @@ WRITERS: Any = {
     Writer.DOCUMENT.value: "Whole invoices",
 }
 ISSUES: Any = {Issue.DRAFT.value: "Drafts, where Nexudus allows them", Issue.ISSUED.value: "Issued"}
+
+
+def can_be_typed(form: FlaskForm, field: StringField) -> None:
+    """Refuse what nobody types, such as control characters, and what is longer than the column."""
+    problem = problem_of(field.data or "", 300)
+    if problem:
+        raise ValidationError(problem)
 
 
 class ConnectForm(FlaskForm):
@@ -45,7 +53,7 @@ class LinkForm(FlaskForm):
 
 
 class UnlinkForm(FlaskForm):
-    reason = StringField("Why", [Optional(), Length(max=300, message="A reason has at most 300 characters.")])
+    reason = StringField("Why", [Optional(), can_be_typed])
 
 
 class ArrivalForm(FlaskForm):
@@ -59,7 +67,7 @@ class ArrivalForm(FlaskForm):
 
 
 class HoldForm(FlaskForm):
-    reason = StringField("Why", [Optional(), Length(max=300)])
+    reason = StringField("Why", [Optional(), can_be_typed])
 
 
 class ProductForm(FlaskForm):

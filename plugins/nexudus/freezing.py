@@ -62,7 +62,8 @@ def _take(turn: Turn, export_id: int) -> FrozenInvoice | None:
     with unit_of_work() as session:
         turn.lease.renew()
         export = session.get_one(InvoiceExport, export_id)
-        if not collecting.claim(export.invoice_id, PLUGIN):
+        session.refresh(export.invoice)
+        if export.invoice.do_not_send or not collecting.claim(export.invoice_id, PLUGIN):
             audit.record("export_dropped", export, invoice_id=export.invoice_id)
             session.delete(export)
             return None

@@ -34,12 +34,30 @@ def work_on_connection(connection_id: int) -> None:
             return
         asked_for = db.session.get_one(Connection, connection_id, populate_existing=True).due_at
         try:
-            wishes = [linking.work(mine), exporting.work(mine), connecting.keep_alive(mine)]
-            _rest(mine, min((wish for wish in wishes if wish is not None), default=None), asked_for)
+            _slice(mine, asked_for)
         except LeaseLost:
             log.info("lease_lost", connection_id=connection_id)
-        except Outside as error:
+
+
+def _slice(mine: Turn, asked_for: datetime | None) -> None:
+    """Linking, handing over, keeping the sign-in alive; what fails in one does not hold the others up."""
+    wishes: list[datetime] = []
+    trouble: Outside | None = None
+    for work in (linking.work, exporting.work, connecting.keep_alive):
+        try:
+            wish = work(mine)
+        except (Capped, SignInNeeded) as error:
+            # Both concern every call of this connection.
             _park(mine, error)
+            return
+        except Outside as error:
+            trouble = trouble or error
+        else:
+            wishes += [wish] if wish is not None else []
+    if trouble is not None:
+        _park(mine, trouble)
+    else:
+        _rest(mine, min(wishes, default=None), asked_for)
 
 
 def link_customer(installation_id: int, customer_id: int) -> None:

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from app import audit, clock
 from app.billing.models import Customer
 from app.db import db, unit_of_work
-from app.effects import Subject, carry_out
-from app.errors import Capped, OutcomeUnknown, Refused
+from app.effects import carry_out
+from app.errors import Capped, Conflict, OutcomeUnknown, Refused
 from app.work import ring_after_commit
 from plugins.nexudus import links, matching, members
 from plugins.nexudus.models import Connection, How, LinkPhase, LinkRun, LinkState, MemberLink, SeenMember
@@ -132,13 +132,14 @@ def _list_a_page(turn: Turn, run_id: int) -> None:
 
 def _match_a_batch(turn: Turn, run_id: int) -> None:
     run = db.session.get_one(LinkRun, run_id)
-    if run.last_customer_id == 0 and not run.only_new:
+    if run.only_new:
+        _forget_the_deleted(turn, run_id)
+    elif run.last_customer_id == 0:
         _look_for_the_gone(turn, run_id)
     with unit_of_work() as session:
         turn.lease.renew()
         run = session.get_one(LinkRun, run_id)
-        waiting = matching.unmatched(run.connection).where(Customer.id > run.last_customer_id).limit(BATCH)
-        customers = session.scalars(waiting).all()
+        customers = session.scalars(_batch(run)).all()
         decisions = matching.decide(run.connection, customers)
         for customer in customers:
             decision = decisions[customer.id]
@@ -176,6 +177,26 @@ def _look_for_the_gone(turn: Turn, run_id: int) -> None:
         with unit_of_work() as session:
             turn.lease.renew()
             links.member_gone(session.get_one(MemberLink, link_id), reason)
+
+
+def _forget_the_deleted(turn: Turn, run_id: int) -> None:
+    """A list of what changed does not show what was deleted there: whoever is about to be linked is asked for by id."""
+    run = db.session.get_one(LinkRun, run_id)
+    customers = db.session.scalars(_batch(run)).all()
+    found = [one.member.id for one in matching.decide(run.connection, customers).values() if one.member is not None]
+    for seen_id in found:
+        member_id = db.session.get_one(SeenMember, seen_id).member_id
+        db.session.rollback()
+        reason = _why_gone(turn, member_id)
+        if reason is None:
+            continue
+        with unit_of_work() as session:
+            turn.lease.renew()
+            session.delete(session.get_one(SeenMember, seen_id))
+
+
+def _batch(run: LinkRun) -> sa.Select[Customer]:
+    return matching.unmatched(run.connection).where(Customer.id > run.last_customer_id).limit(BATCH)
 
 
 def _why_gone(turn: Turn, member_id: int) -> str | None:
@@ -216,8 +237,10 @@ def _create_the_missing(turn: Turn, run_id: int) -> datetime | None:
 
 
 def _create(turn: Turn, over_there: members.Ids, link_id: int) -> None:
-    row = db.session.get_one(MemberLink, link_id)
-    subject = Subject(row.account_id, "nexudus.member", link_id)
+    row = db.session.get_one(MemberLink, link_id, populate_existing=True)
+    if row.state != LinkState.CREATING:
+        return  # a person decided meanwhile
+    subject = links.subject_of(row)
     try:
         wanted = members.wanted(row.connection, row.customer)
         db.session.rollback()
@@ -231,7 +254,12 @@ def _create(turn: Turn, over_there: members.Ids, link_id: int) -> None:
         row = session.get_one(MemberLink, link_id)
         run_id = row.run_id
         seen = links.remember(row.connection, members.seen_after_creating(row.connection_id, wanted, done))
-        links.link(row.connection, row.customer, seen, How.CREATED).run_id = run_id
+        if row.state != LinkState.CREATING:
+            return
+        try:
+            links.link(row.connection, row.customer, seen, How.CREATED).run_id = run_id
+        except Conflict as error:
+            links.put_link(row.connection, row.customer, LinkState.CHOICE, error.sentence).run_id = run_id
 
 
 def _skip(turn: Turn, link_id: int, reason: str) -> None:

@@ -6,11 +6,17 @@ from app import audit, clock
 from app.billing.customers import set_billed_by
 from app.billing.models import Customer
 from app.db import db
+from app.effects import Subject, forget
 from app.errors import Conflict, InvalidInput
 from plugins.nexudus.matching import holders_of
 from plugins.nexudus.models import Connection, How, LinkState, MemberLink, SeenMember
 
 PLUGIN = "nexudus"
+
+
+def subject_of(row: MemberLink) -> Subject:
+    """What the step of creating this customer's member is about."""
+    return Subject(row.account_id, "nexudus.member", row.id)
 
 
 def link_of(connection: Connection, customer_id: int) -> MemberLink | None:
@@ -49,6 +55,8 @@ def link(connection: Connection, customer: Customer, member: SeenMember, how: Ho
     if holder is not None and holder.id != customer.id:
         raise Conflict(f"Taken: linked to {holder.full_name}.")
     row = _emptied(connection, customer)
+    if row.id is not None:
+        forget(subject_of(row))
     row.state = LinkState.LINKED
     row.member_id, row.member_name, row.member_email = member.member_id, member.full_name, member.email
     row.how, row.by = how, by
@@ -66,6 +74,7 @@ def unlink(connection: Connection, customer: Customer, by: str, reason: str) -> 
     old = link_of(connection, customer.id)
     was = old.member_name if old and old.state in {LinkState.LINKED, LinkState.GONE} else ""
     row = put_link(connection, customer, LinkState.BILLED_HERE, reason)
+    forget(subject_of(row))
     row.member_name, row.by = was, by
     set_billed_by(customer, "")
     audit.record("member_unlinked", customer, by=by, reason=reason, was=was)
@@ -75,7 +84,8 @@ def unlink(connection: Connection, customer: Customer, by: str, reason: str) -> 
 def look_again(connection: Connection, customer: Customer) -> None:
     """Forget a person's "billed here": the next look decides anew."""
     row = link_of(connection, customer.id)
-    if row is not None:
+    if row is not None and row.state == LinkState.BILLED_HERE:
+        forget(subject_of(row))
         db.session.delete(row)
         audit.record("member_look_again", customer)
 

@@ -31,7 +31,7 @@ TABS = (
     ("skipped", "Skipped", (LinkState.SKIPPED,)),
     ("gone", "Member gone", (LinkState.GONE,)),
     ("billed_here", "Billed here", (LinkState.BILLED_HERE,)),
-    ("not_linked", "Not looked at", ()),
+    ("not_linked", "Not connected", ()),
 )
 
 
@@ -51,8 +51,8 @@ def members_page(connection: Connection, show: str, page: int) -> dict[str, obje
     run = linking.last_run(connection.id)
     counts = state_counts(connection)
     tabs = [(key, label, sum(counts.get(state, 0) for state in of)) for key, label, of in TABS[:-1]]
-    tabs.append(("not_linked", TABS[-1][1], _count_unseen(connection)))
-    listed = _linked_rows(connection, states, page) if states else _unseen_rows(connection, page)
+    tabs.append(("not_linked", TABS[-1][1], not_connected(connection)))
+    listed = _linked_rows(connection, states, page) if states else _not_connected_rows(connection, page)
     return {
         "connection": connection,
         "chips": CHIPS,
@@ -124,16 +124,26 @@ def _linked_rows(connection: Connection, states: tuple[LinkState, ...], page: in
     return found
 
 
-def _unseen_rows(connection: Connection, page: int) -> Pagination:
-    query = matching.never_looked_at(connection).order_by(None).order_by(Customer.name_key, Customer.id)
+def _not_connected_rows(connection: Connection, page: int) -> Pagination:
+    links = sa.and_(MemberLink.customer_id == Customer.id, MemberLink.connection_id == connection.id)
+    query = (
+        sa.select(Customer)
+        .outerjoin(MemberLink, links)
+        .where(
+            Customer.account_id == connection.account_id,
+            Customer.status == CustomerStatus.ACTIVE,
+            sa.or_(MemberLink.id.is_(None), MemberLink.state != LinkState.LINKED),
+        )
+        .order_by(Customer.name_key, Customer.id)
+    )
     found = db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
-    found.items = [Row(customer, None) for customer in found.items]
+    ids = [customer.id for customer in found.items]
+    rows = db.session.scalars(
+        sa.select(MemberLink).where(MemberLink.connection_id == connection.id, MemberLink.customer_id.in_(ids))
+    )
+    by_customer = {row.customer_id: row for row in rows}
+    found.items = [Row(customer, by_customer.get(customer.id)) for customer in found.items]
     return found
-
-
-def _count_unseen(connection: Connection) -> int:
-    query = sa.select(sa.func.count()).select_from(matching.never_looked_at(connection).order_by(None).subquery())
-    return int(db.session.scalar(query) or 0)
 
 
 def _created_in(run: LinkRun) -> list[MemberLink]:

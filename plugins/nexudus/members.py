@@ -126,7 +126,10 @@ def seen_after_creating(connection_id: int, wanted: Wanted, done: Done) -> SeenM
         email=wanted.email,
         email_key=email_key(wanted.email),
         full_name=wanted.full_name,
+        location="",
         invoicing_business_id=wanted.business_id,
+        active=True,
+        archived=False,
         registered_at=clock.now(),
     )
 

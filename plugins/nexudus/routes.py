@@ -115,11 +115,9 @@ def run_progress() -> Answer:
     run = linking.last_run(connection.id)
     if run is None:
         raise NotFound
-    if run.ended_at is not None and asks_for_partial():
+    if run.ended_at is not None or not asks_for_partial():
         return go_to(url_for(".members"))
-    return page_or_partial(
-        "nexudus/members.html", "nexudus/_run_progress.html", run=run, progress=linking.progress(run)
-    )
+    return render_template("nexudus/_run_progress.html", run=run, progress=linking.progress(run))
 
 
 @pages.route("/members/connect", methods=["GET", "POST"])

@@ -94,7 +94,9 @@ def begin_now(connection: Connection, by: str) -> ExportRun:
             ExportRun.ended_at.is_(None),
         )
     )
-    if run is None:
+    if run is not None:
+        run.planned_at = None  # it takes what came since as well
+    else:
         run = _begin(connection, RunKind.NOW, by)
         audit.record("export_now", run, actor=by)
     hurry(connection)
@@ -122,8 +124,8 @@ def _begin(connection: Connection, kind: RunKind, by: str) -> ExportRun:
     return run
 
 
-def plan(turn: Turn) -> None:
-    """Give every open run that has none yet its rows: one `waiting` row for each candidate."""
+def plan(turn: Turn) -> bool:
+    """Give every open run that has none yet its rows: one `waiting` row for each candidate; False for no such run."""
     ids = db.session.scalars(
         sa.select(ExportRun.id).where(
             ExportRun.connection_id == turn.connection_id,
@@ -148,6 +150,7 @@ def plan(turn: Turn) -> None:
                     )
                 )
             run.planned_at = clock.now()
+    return bool(ids)
 
 
 def let_go(connection: Connection) -> None:
@@ -170,7 +173,7 @@ def drop_what_ended_here(turn: Turn) -> None:
     """Rows of invoices that were voided, paid or taken by somebody else before they were begun."""
     ended = sa.select(Invoice.id).where(
         Invoice.account_id == InvoiceExport.account_id,
-        sa.or_(Invoice.status != InvoiceStatus.PENDING, Invoice.collector.is_not(None)),
+        sa.or_(Invoice.status != InvoiceStatus.PENDING, Invoice.collector.is_not(None), Invoice.do_not_send),
     )
     theirs = (
         InvoiceExport.connection_id == turn.connection_id,
