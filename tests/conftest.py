@@ -94,19 +94,20 @@ def app_settings() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def app_on(build_app: Callable[..., Flask], app_settings: dict[str, Any]) -> Iterator[Callable[[str], Flask]]:
-    """`app_on(url)`: the app on that database, with every table it knows; made once per worker process."""
+def app_on(build_app: Callable[..., Flask]) -> Iterator[Callable[..., Flask]]:
+    """`app_on(url, **settings)`: such an app on that database, with every table; made once per worker process."""
     made: dict[str, Flask] = {}
     with ExitStack() as at_the_end:
 
-        def app_with_tables(url: str) -> Flask:
-            if url not in made:
-                made[url] = build_app(database_url=url, **app_settings)
-                with made[url].app_context():
+        def app_with_tables(url: str, **settings: Any) -> Flask:
+            key = f"{url} {settings}"
+            if key not in made:
+                made[key] = build_app(database_url=url, **settings)
+                with made[key].app_context():
                     with write_access(), db.engine.begin() as connection:
                         db.metadata.create_all(connection)
                     at_the_end.callback(db.engine.dispose)
-            return made[url]
+            return made[key]
 
         yield app_with_tables
 
@@ -126,12 +127,12 @@ def database_url(request: pytest.FixtureRequest, data_dir: Path) -> str:
 
 
 @pytest.fixture
-def app(app_on: Callable[[str], Flask], database_url: str) -> Iterator[Flask]:
+def app(app_on: Callable[..., Flask], app_settings: dict[str, Any], database_url: str) -> Iterator[Flask]:
     """The app with an empty database, its context open: services and `make` can be called right away.
 
     Requests and commands run outside that context, so they see neither its `g` nor its session.
     """
-    app = app_on(database_url)
+    app = app_on(database_url, **app_settings)
     with app.app_context():
         app.extensions["bell"].rings.clear()
         yield app

@@ -13,7 +13,7 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.exceptions import SSLError as UrllibSSLError
 
 from app import clock
-from app.billing import customers, invoices
+from app.billing import collecting, customers, invoices
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
 from app.errors import NotSent, OutcomeUnknown, SignInNeeded
