@@ -23,8 +23,13 @@ from plugins.mail_monitor import presets
 from plugins.mail_monitor.models import DeletePolicy, Encryption
 from plugins.mail_monitor.settings import AccountSettings, ServerSettings
 
-ENCRYPTIONS = [(one.value, one.label) for one in Encryption]
-PROVIDERS = [(presets.OTHER, "Another provider"), *((preset.key, preset.title) for preset in presets.PRESETS)]
+# Any: the types of WTForms know choices as tuples only, which WTForms 3.3 warns about.
+ENCRYPTIONS: dict[str, Any] = {one.value: one.label for one in Encryption}
+DELETIONS: dict[str, Any] = {one.value: one.label for one in DeletePolicy}
+PROVIDERS: dict[str, Any] = {
+    presets.OTHER: "Another provider",
+    **{preset.key: preset.title for preset in presets.PRESETS},
+}
 
 
 class NumberField(IntegerField):
@@ -46,7 +51,7 @@ class IncomingForm(Form):
     password = PasswordField("Password", description="Kept encrypted. It can be replaced, never read.")
     delete = SelectField(
         "Delete on the server",
-        choices=[(one.value, one.label) for one in DeletePolicy],
+        choices=DELETIONS,
         default=DeletePolicy.NEVER.value,
         description="Only filed messages are ever deleted, and never before they are stored here.",
     )
