@@ -1,6 +1,6 @@
 """The application as a web server wants it."""
 
-import sys
+import os
 
 from app import create_app
 from app.schema import refuse_old_schema
@@ -8,6 +8,6 @@ from app.schema import refuse_old_schema
 app = create_app()
 
 # Commands start here too, `db upgrade` among them; a web server must not serve an old schema.
-if not sys.argv[0].endswith("flask"):
+if os.environ.get("FLASK_RUN_FROM_CLI") != "true":  # noqa: TID251  # how Flask says that a command runs
     with app.app_context():
         refuse_old_schema()

@@ -162,7 +162,7 @@ def test_b7_bodies_and_tokens_are_never_logged(
 def test_no_connection_means_nothing_was_sent(call: Callable[[Wired], Any]) -> None:
     for error in (
         requests.ConnectTimeout("too slow"),
-        requests.exceptions.SSLError("bad certificate"),
+        requests.exceptions.SSLError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"),
         requests.ConnectionError(_Reason(NewConnectionError(None, "refused"))),  # type: ignore[arg-type]
     ):
         with pytest.raises(NotSent):
