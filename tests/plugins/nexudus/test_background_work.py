@@ -17,7 +17,7 @@ from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from app import clock, work
-from app.db import db, unit_of_work
+from app.db import unit_of_work
 from app.work import Heartbeat, HostJob, Lease, LeaseLost
 from plugins.nexudus.models import Connection
 from tests import make
@@ -172,14 +172,11 @@ def test_a_worker_runs_our_jobs_and_refuses_forged_ones(
     assert not trace.exists()
 
 
-@pytest.mark.processes
-def test_no_pickle_is_ever_stored(
-    worker: subprocess.Popen[bytes], redis_url: str, build_app: Callable[..., Flask]
-) -> None:
-    bell = work.Bell(build_app(), redis_url)
+@pytest.mark.redis
+def test_no_pickle_is_ever_stored(app: Flask, redis_url: str) -> None:
+    bell = work.Bell(app, redis_url)
     bell.know("nexudus", work.beat, "unattended")
     assert bell.ring("nexudus.beat", 1)
     stored = [bell.connection.hget(key, "data") for key in bell.connection.scan_iter("rq:job:*")]
     assert stored
     assert not [data for data in stored if data and data[:1] == b"\x80"]
-    db.session.remove()
