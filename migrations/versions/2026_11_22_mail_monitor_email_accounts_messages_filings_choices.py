@@ -67,6 +67,7 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_mail_monitor_message_account_id_message_key", ["account_id", "message_key"], unique=False
         )
+        batch_op.create_index("ix_mail_monitor_message_account_id_raw_hash", ["account_id", "raw_hash"], unique=False)
         batch_op.create_index(
             "ix_mail_monitor_message_account_id_received_at", ["account_id", "received_at", "id"], unique=False
         )
@@ -89,6 +90,11 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_monitor_attachment")),
         sa.UniqueConstraint("message_id", "position", name=op.f("uq_mail_monitor_attachment_message_id_position")),
     )
+    with op.batch_alter_table("mail_monitor_attachment", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_mail_monitor_attachment_account_id_blob_hash", ["account_id", "blob_hash"], unique=False
+        )
+
     op.create_table(
         "mail_monitor_email_account",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -570,8 +576,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_mail_monitor_email_account_due_at"))
 
     op.drop_table("mail_monitor_email_account")
+    with op.batch_alter_table("mail_monitor_attachment", schema=None) as batch_op:
+        batch_op.drop_index("ix_mail_monitor_attachment_account_id_blob_hash")
+
     op.drop_table("mail_monitor_attachment")
     with op.batch_alter_table("mail_monitor_message", schema=None) as batch_op:
+        batch_op.drop_index("ix_mail_monitor_message_account_id_raw_hash")
         batch_op.drop_index("ix_mail_monitor_message_account_id_received_at")
         batch_op.drop_index("ix_mail_monitor_message_account_id_message_key")
 

@@ -98,7 +98,7 @@ def keep_stubs(session: Session, source: Source, place: FolderPlace, items: Iter
 
 
 def forget_expired(turn: Turn) -> None:
-    """Delete stubs whose time is over, and the originals of old quarantine; a thousand at a time."""
+    """Delete stubs whose time is over, and let go of the originals of old quarantine; a thousand at a time."""
     now = clock.now()
     with unit_of_work() as session:
         turn.lease.renew()
@@ -106,13 +106,16 @@ def forget_expired(turn: Turn) -> None:
         ids = session.scalars(expired.limit(1000)).all()
         session.execute(sa.delete(StubAddress).where(StubAddress.stub_id.in_(ids)))
         session.execute(sa.delete(Stub).where(Stub.id.in_(ids)))
+        _let_go_of_quarantine(session, turn.email_account_id)
+
+
+def _let_go_of_quarantine(session: Session, email_account_id: int) -> None:
+    now = clock.now()
+    old = (Quarantined.email_account_id == email_account_id, Quarantined.kept_until <= now)
+    for which, values in (
+        (Quarantined.state == QuarantineState.OPEN, {"state": QuarantineState.IGNORED, "settled_at": now}),
+        (Quarantined.raw_hash != "", {"raw_hash": ""}),
+    ):
         session.execute(
-            sa.update(Quarantined)
-            .where(
-                Quarantined.email_account_id == turn.email_account_id,
-                Quarantined.state == QuarantineState.OPEN,
-                Quarantined.kept_until <= now,
-            )
-            .values(state=QuarantineState.IGNORED, settled_at=now)
-            .execution_options(synchronize_session=False)
+            sa.update(Quarantined).where(*old, which).values(**values).execution_options(synchronize_session=False)
         )

@@ -35,6 +35,7 @@ class Message(Base):
         sa.UniqueConstraint("account_id", "fingerprint"),
         sa.Index("ix_mail_monitor_message_account_id_message_key", "account_id", "message_key"),
         sa.Index("ix_mail_monitor_message_account_id_received_at", "account_id", "received_at", "id"),
+        sa.Index("ix_mail_monitor_message_account_id_raw_hash", "account_id", "raw_hash"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -81,7 +82,10 @@ class Attachment(Base):
     """A part of a message that is not its text; the bytes lie once in the store, under their hash."""
 
     __tablename__ = "mail_monitor_attachment"
-    __table_args__ = (sa.UniqueConstraint("message_id", "position"),)
+    __table_args__ = (
+        sa.UniqueConstraint("message_id", "position"),
+        sa.Index("ix_mail_monitor_attachment_account_id_blob_hash", "account_id", "blob_hash"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))

@@ -9,7 +9,7 @@ import structlog
 from app import clock
 from app.db import db, unit_of_work
 from app.errors import Capped, Refused
-from plugins.mail_monitor import importing, put_aside, relinking, rereading, strangers
+from plugins.mail_monitor import importing, put_aside, relinking, rereading, strangers, sweeping
 from plugins.mail_monitor.intake import Reader, all_of_them
 from plugins.mail_monitor.mailbox import FolderState, sent_folder
 from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind
@@ -35,6 +35,7 @@ def work(turn: Turn) -> bool:
     if not (strangers.fetch_wanted(turn) and importing.work(turn)):
         return False
     put_aside.forget_expired(turn)
+    sweeping.sweep_once_a_day(turn)
     return True
 
 

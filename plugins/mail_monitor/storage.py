@@ -1,19 +1,23 @@
 """Where the bytes of messages and attachments lie: files named by their content, so that each is stored once.
 
 Files are complete and on the disk before a row refers to them. What no row refers to, because its transaction was
-rolled back, is swept away a day later.
+rolled back or its row is gone, is found by `old` and taken away by `remove_old`; see `sweeping`.
 """
 
+import fcntl
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 from app.errors import NotFound
 
 WRITERS = 8
+LOCK = ".lock"
 
 
 class Store:
@@ -25,16 +29,13 @@ class Store:
     def put_all(self, account_id: int, contents: Iterable[bytes]) -> dict[bytes, str]:
         """Store several, and answer the hash of each; when this returns they outlive a power cut."""
         named = {data: hashlib.sha256(data).hexdigest() for data in contents}
-        new = {path: data for data, digest in named.items() if not (path := self._path(account_id, digest)).exists()}
-        if not new:
+        if not named:
             return named
-        folders = {path.parent for path in new}
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-        # Side by side, because each waits for the disk and the disk can serve several with one write of its journal.
-        with ThreadPoolExecutor(WRITERS) as writers:
-            list(writers.map(_write, new.keys(), new.values()))
-            list(writers.map(_sync, folders))
+        paths = {self._path(account_id, digest): data for data, digest in named.items()}
+        with self._locked(account_id, fcntl.LOCK_SH):
+            new = {path: data for path, data in paths.items() if not _is_there(path)}
+            if new:
+                _write_all(new)
         return named
 
     def read(self, account_id: int, digest: str) -> bytes:
@@ -44,14 +45,59 @@ class Store:
         except FileNotFoundError as error:
             raise NotFound("The original is not kept any more.") from error
 
-    def remove(self, account_id: int, digest: str) -> None:
-        """Forget the bytes; nothing happens when they are gone already."""
-        self._path(account_id, digest).unlink(missing_ok=True)
+    def old(self, account_id: int, before: datetime) -> Iterator[list[str]]:
+        """The hashes of all that was stored before a moment and not stored again since, a folder at a time."""
+        for folder in sorted((self._folder / str(account_id)).glob("[0-9a-f][0-9a-f]")):
+            with os.scandir(folder) as entries:
+                found = [entry.name for entry in entries if entry.stat().st_mtime < before.timestamp()]
+            for name in found:
+                if name.startswith("."):  # a writer that was killed
+                    (folder / name).unlink(missing_ok=True)
+            yield [name for name in found if not name.startswith(".")]
+
+    def remove_old(self, account_id: int, digests: Iterable[str], before: datetime) -> int:
+        """Forget bytes unless they were stored again since `before`; answers how many went."""
+        removed = 0
+        with self._locked(account_id, fcntl.LOCK_EX):
+            for digest in digests:
+                path = self._path(account_id, digest)
+                if path.exists() and path.stat().st_mtime < before.timestamp():
+                    path.unlink()
+                    removed += 1
+        return removed
+
+    @contextmanager
+    def _locked(self, account_id: int, how: int) -> Iterator[None]:
+        """Keep writers and the sweep apart, so that nothing goes that was just found to be there already."""
+        folder = self._folder / str(account_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / LOCK).open("w") as file:
+            fcntl.flock(file, how)
+            yield
 
     def _path(self, account_id: int, digest: str) -> Path:
         if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
             raise NotFound
         return self._folder / str(account_id) / digest[:2] / digest
+
+
+def _is_there(path: Path) -> bool:
+    """Whether the bytes are stored; if so they count as stored now."""
+    try:
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _write_all(new: dict[Path, bytes]) -> None:
+    folders = {path.parent for path in new}
+    for folder in folders:
+        folder.mkdir(exist_ok=True)
+    # Side by side, because each waits for the disk and the disk can serve several with one write of its journal.
+    with ThreadPoolExecutor(WRITERS) as writers:
+        list(writers.map(_write, new.keys(), new.values()))
+        list(writers.map(_sync, folders))
 
 
 def _write(path: Path, data: bytes) -> None:
