@@ -121,7 +121,7 @@ def carry_out(
         if result is None:
             if unknown_since:
                 _begin(subject, step, lease, again=True)
-            result = _call(step, remote, intent)
+            result = _call(step, remote, intent, lease)
         crash_point("after_call")
         _finish(subject, step, lease, result)
         crash_point("after_outcome")
@@ -156,11 +156,12 @@ def _find(step: Step, remote: Any, intent: Intent, unknown_since: datetime) -> R
         raise
 
 
-def _call(step: Step, remote: Any, intent: Intent) -> Result:
+def _call(step: Step, remote: Any, intent: Intent, lease: Lease) -> Result:
     try:
         return step.call(remote, intent)
     except (NotSent, Capped, SignInNeeded, Refused):
         with unit_of_work() as session:
+            lease.renew()  # whoever holds the row now may be in the middle of the very same step
             session.execute(
                 sa.update(Effect)
                 .where(*_where(intent.subject), Effect.step == intent.step)

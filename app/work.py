@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock
 from app.db import Base, after_commit, changed_one, db, unit_of_work
+from app.errors import Conflict
 
 log = structlog.get_logger()
 
@@ -59,8 +60,11 @@ class Heartbeat(Base):
     seen_at: Mapped[datetime]
 
 
-class LeaseLost(Exception):
+class LeaseLost(Conflict):
     """Somebody else holds the row now, or the lease ran out: stop at once and touch nothing."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__("Somebody else changed this meanwhile. Look again in a moment.", row=what)
 
 
 @dataclass(frozen=True, slots=True)

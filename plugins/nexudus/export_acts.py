@@ -1,6 +1,6 @@
 """What a person does about one invoice: send it again, hold it back, accept a difference, let it go."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -12,10 +12,10 @@ from app.effects import finished_steps, forget, open_step
 from app.errors import Conflict, Refused
 from app.money import Money
 from plugins.nexudus import exporting, runs
-from plugins.nexudus.frozen import thaw
+from plugins.nexudus.frozen import FrozenInvoice, thaw
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import Connection, ExportState, InvoiceExport
-from plugins.nexudus.session import turn
+from plugins.nexudus.session import Turn, turn
 
 LOOK_S = 15
 LOOK_BACK = timedelta(days=1)
@@ -115,30 +115,34 @@ def release(export_id: int, by: str) -> None:
     export = db.session.get_one(InvoiceExport, export_id)
     if export.state != ExportState.HELD:
         raise Conflict("Only a held invoice can be released.")
-    if export.frozen:
-        _make_sure_it_is_not_there(export)
-    with unit_of_work() as session:
-        export = session.get_one(InvoiceExport, export_id, with_for_update=True)
-        if export.state != ExportState.HELD:
-            raise Conflict("It moved on meanwhile.")
-        forget(exporting.subject_of(export))
-        if export.frozen:
-            collecting.give_back(export.invoice_id, PLUGIN)
-        invoices.set_do_not_send(export.invoice, held_back=True)
-        audit.record("export_released", export, actor=by)
-        session.delete(export)
-
-
-def _make_sure_it_is_not_there(export: InvoiceExport) -> None:
-    frozen, connection_id = thaw(export.frozen), export.connection_id
+    connection_id, frozen = export.connection_id, thaw(export.frozen) if export.frozen else None
     since = (export.sent_at or clock.now()) - LOOK_BACK
     end_reading()
     with turn(connection_id, LOOK_S) as mine:
         if mine is None:
             raise Conflict("Nexudus is busy with another run. Try again in a minute.")
-        sales = mine.remote.sales_with_reference(frozen.member_id, frozen.marker, since=since)
-        invoices = mine.remote.invoices_with_reference(frozen.member_id, frozen.marker, since=since)
-    if sales or invoices:
+        if frozen is not None:
+            _make_sure_it_is_not_there(mine, frozen, since)
+        with unit_of_work() as session:
+            mine.lease.renew()  # so nobody sent it between the look and this
+            _let_go(session.get_one(InvoiceExport, export_id, with_for_update=True), by)
+
+
+def _let_go(export: InvoiceExport, by: str) -> None:
+    if export.state != ExportState.HELD:
+        raise Conflict("It moved on meanwhile.")
+    forget(exporting.subject_of(export))
+    if export.frozen:
+        collecting.give_back(export.invoice_id, PLUGIN)
+    invoices.set_do_not_send(export.invoice, held_back=True)
+    audit.record("export_released", export, actor=by)
+    db.session.delete(export)
+
+
+def _make_sure_it_is_not_there(mine: Turn, frozen: FrozenInvoice, since: datetime) -> None:
+    sales = mine.remote.sales_with_reference(frozen.member_id, frozen.marker, since=since)
+    found = mine.remote.invoices_with_reference(frozen.member_id, frozen.marker, since=since)
+    if sales or found:
         raise Refused(
             f"{frozen.marker} stands in Nexudus. Delete it there first, or check again to close it here.", "is_there"
         )

@@ -34,10 +34,10 @@ def work(turn: Turn) -> datetime | None:
     Raises what concerns the whole connection (`Capped`, `SignInNeeded`, `NotSent`, `LeaseLost`); what concerns one
     invoice is written to its row, and the next one is taken.
     """
-    tax_products.prepare(turn)
     runs.open_due_windows(turn)
     runs.drop_what_ended_here(turn)
     runs.plan(turn)
+    tax_products.prepare(turn)
     while not turn.is_over:
         export_id = _next(turn.connection_id)
         if export_id is None:

@@ -132,10 +132,9 @@ def _list_a_page(turn: Turn, run_id: int) -> None:
 
 def _match_a_batch(turn: Turn, run_id: int) -> None:
     run = db.session.get_one(LinkRun, run_id)
-    if run.only_new:
-        _forget_the_deleted(turn, run_id)
-    elif run.last_customer_id == 0:
+    if run.last_customer_id == 0 and not run.only_new:
         _look_for_the_gone(turn, run_id)
+    _ask_for_the_unlisted(turn, run_id)
     with unit_of_work() as session:
         turn.lease.renew()
         run = session.get_one(LinkRun, run_id)
@@ -176,23 +175,35 @@ def _look_for_the_gone(turn: Turn, run_id: int) -> None:
             continue
         with unit_of_work() as session:
             turn.lease.renew()
-            links.member_gone(session.get_one(MemberLink, link_id), reason)
+            row = session.get(MemberLink, link_id)
+            if row is not None and (row.state, row.member_id) == (LinkState.LINKED, member_id):
+                links.member_gone(row, reason)
 
 
-def _forget_the_deleted(turn: Turn, run_id: int) -> None:
-    """A list of what changed does not show what was deleted there: whoever is about to be linked is asked for by id."""
+def _ask_for_the_unlisted(turn: Turn, run_id: int) -> None:
+    """Ask by id for members about to be linked whom this run's listing did not show: they may be deleted by now.
+
+    Who is there is noted as seen in this run, so that a slice that is cut short goes on where it stopped.
+    """
     run = db.session.get_one(LinkRun, run_id)
-    customers = db.session.scalars(_batch(run)).all()
-    found = [one.member.id for one in matching.decide(run.connection, customers).values() if one.member is not None]
-    for seen_id in found:
-        member_id = db.session.get_one(SeenMember, seen_id).member_id
-        db.session.rollback()
-        reason = _why_gone(turn, member_id)
-        if reason is None:
-            continue
+    decisions = matching.decide(run.connection, db.session.scalars(_batch(run)).all()).values()
+    found = [one.member for one in decisions if one.member is not None and one.member.run_id != run_id]
+    ids = [(seen.id, seen.member_id) for seen in found]
+    db.session.rollback()
+    for seen_id, member_id in ids:
+        try:
+            member = turn.remote.member(member_id)
+        except Refused as error:
+            if error.code != "not_found":
+                raise
+            member = None
         with unit_of_work() as session:
             turn.lease.renew()
-            session.delete(session.get_one(SeenMember, seen_id))
+            seen = session.get_one(SeenMember, seen_id)
+            if member is None:
+                session.delete(seen)
+            else:
+                seen.run_id, seen.archived = run_id, member.archived  # an archived one is never made a second time
 
 
 def _batch(run: LinkRun) -> sa.Select[Customer]:
@@ -266,7 +277,8 @@ def _skip(turn: Turn, link_id: int, reason: str) -> None:
     with unit_of_work() as session:
         turn.lease.renew()
         row = session.get_one(MemberLink, link_id)
-        row.state, row.reason, row.since = LinkState.SKIPPED, reason[:300], clock.now()
+        if row.state == LinkState.CREATING:  # else a person decided meanwhile
+            row.state, row.reason, row.since = LinkState.SKIPPED, reason[:300], clock.now()
 
 
 def _leave_for_tomorrow(turn: Turn, run_id: int, cap: Capped) -> None:

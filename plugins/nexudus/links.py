@@ -6,7 +6,7 @@ from app import audit, clock
 from app.billing.customers import set_billed_by
 from app.billing.models import Customer
 from app.db import db
-from app.effects import Subject, forget
+from app.effects import Subject, forget, open_step
 from app.errors import Conflict, InvalidInput
 from plugins.nexudus.matching import holders_of
 from plugins.nexudus.models import Connection, How, LinkState, MemberLink, SeenMember
@@ -17,6 +17,12 @@ PLUGIN = "nexudus"
 def subject_of(row: MemberLink) -> Subject:
     """What the step of creating this customer's member is about."""
     return Subject(row.account_id, "nexudus.member", row.id)
+
+
+def _forget_what_is_known(row: MemberLink) -> None:
+    """Who was made is made anew if it is gone by then; a creation that got no answer is still looked up first."""
+    if open_step(subject_of(row)) is None:
+        forget(subject_of(row))
 
 
 def link_of(connection: Connection, customer_id: int) -> MemberLink | None:
@@ -56,7 +62,7 @@ def link(connection: Connection, customer: Customer, member: SeenMember, how: Ho
         raise Conflict(f"Taken: linked to {holder.full_name}.")
     row = _emptied(connection, customer)
     if row.id is not None:
-        forget(subject_of(row))
+        _forget_what_is_known(row)
     row.state = LinkState.LINKED
     row.member_id, row.member_name, row.member_email = member.member_id, member.full_name, member.email
     row.how, row.by = how, by
@@ -74,7 +80,7 @@ def unlink(connection: Connection, customer: Customer, by: str, reason: str) -> 
     old = link_of(connection, customer.id)
     was = old.member_name if old and old.state in {LinkState.LINKED, LinkState.GONE} else ""
     row = put_link(connection, customer, LinkState.BILLED_HERE, reason)
-    forget(subject_of(row))
+    _forget_what_is_known(row)
     row.member_name, row.by = was, by
     set_billed_by(customer, "")
     audit.record("member_unlinked", customer, by=by, reason=reason, was=was)
@@ -85,8 +91,7 @@ def look_again(connection: Connection, customer: Customer) -> None:
     """Forget a person's "billed here": the next look decides anew."""
     row = link_of(connection, customer.id)
     if row is not None and row.state == LinkState.BILLED_HERE:
-        forget(subject_of(row))
-        db.session.delete(row)
+        put_link(connection, customer, LinkState.SKIPPED)  # the row stays: a creation without an answer hangs on its id
         audit.record("member_look_again", customer)
 
 
