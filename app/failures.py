@@ -3,7 +3,7 @@
 import structlog
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
 from werkzeug.exceptions import HTTPException
 
 from app.errors import AppError
@@ -27,6 +27,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(CSRFError, _csrf_error)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(DBAPIError, _database_error)
+    app.register_error_handler(IntegrityError, _two_at_once)
     app.register_error_handler(DataError, _beyond_the_database)
     app.register_error_handler(OverflowError, _beyond_the_database)
     app.register_error_handler(Exception, _unexpected)
@@ -59,6 +60,13 @@ def _database_error(error: DBAPIError) -> Failure:
     log.error("database_unavailable", error=str(error.orig))
     g.database_gone = True  # who is asking cannot be looked up for this page either
     return _draw(503, "The database does not answer", "Your last change was not saved. Try again in a moment.")
+
+
+def _two_at_once(error: IntegrityError) -> Failure:
+    """Two tabs or people did the same thing in one moment, and the database took the first."""
+    log.warning("two_at_once", path=request.path, error=str(error.orig)[:200])
+    sentence = "Somebody else changed this at the same moment. Nothing of yours was saved; look again."
+    return _draw(409, "That changed meanwhile", sentence)
 
 
 def _beyond_the_database(error: Exception) -> Failure:

@@ -17,6 +17,7 @@ from plugins.nexudus.payloads import NewProduct, TaxRate
 from plugins.nexudus.session import Turn
 
 KIND = "nexudus.product"
+OUR_NAME = "SphereMail invoice line"
 
 
 def percent(rate: Decimal) -> str:
@@ -69,15 +70,16 @@ def prepare(turn: Turn) -> None:
 
 
 def forget_products(turn: Turn) -> None:
-    """Products that Nexudus does not take any more: the next try finds, makes or asks for others."""
+    """Products of ours that Nexudus does not take any more: the next try finds or makes others.
+
+    What a person chose stays chosen.
+    """
+    ours = sa.and_(TaxProduct.connection_id == turn.connection_id, TaxProduct.product_name.startswith(OUR_NAME))
     with unit_of_work() as session:
         turn.lease.renew()
-        session.execute(
-            sa.update(TaxProduct)
-            .where(TaxProduct.connection_id == turn.connection_id)
-            .values(product_id=None, product_name="", made_by_us=False)
-        )
-        for row_id in session.scalars(sa.select(TaxProduct.id).where(TaxProduct.connection_id == turn.connection_id)):
+        ids = session.scalars(sa.select(TaxProduct.id).where(ours)).all()
+        session.execute(sa.update(TaxProduct).where(ours).values(product_id=None, product_name="", made_by_us=False))
+        for row_id in ids:
             connection = session.get_one(Connection, turn.connection_id)
             forget(Subject(connection.account_id, KIND, row_id))
 
@@ -154,7 +156,7 @@ def _product_for(turn: Turn, row: TaxProduct) -> TaxProduct:
             f"No product is chosen for {percent(row.rate)} % tax. Choose one in Business settings, Systems.",
             code="product_missing",
         )
-    name = f"SphereMail invoice line, {percent(row.rate)} %"
+    name = f"{OUR_NAME}, {percent(row.rate)} %"
     new = NewProduct(
         business_id=row.business_id,
         name=name,

@@ -142,3 +142,13 @@ def work_again(bell: HeardBell, rounds: int = 1) -> None:
     for _ in range(rounds):
         bell.ring("nexudus.work_on_connection", the_connection().id)
         bell.answer()
+
+
+@pytest.fixture
+def customer(cast: Cast, connected: Connection, bell: HeardBell) -> Customer:
+    """A linked customer with all that Nexudus wants to know."""
+    row = make.customer(
+        cast.acme, email="t@quill.example", address="Rua 1", city="Porto", postcode="4000", country="PT"
+    )
+    work_again(bell)
+    return row

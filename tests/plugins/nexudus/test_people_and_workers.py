@@ -40,15 +40,6 @@ from tests.visitors import HeardBell, Visitor, apart
 JOB = "nexudus.work_on_connection"
 
 
-@pytest.fixture
-def customer(cast: Cast, connected: Connection, bell: HeardBell) -> Customer:
-    row = make.customer(
-        cast.acme, email="t@quill.example", address="Rua 1", city="Porto", postcode="4000", country="PT"
-    )
-    work_again(bell)
-    return row
-
-
 def fresh(invoice: Invoice) -> Invoice:
     return db.session.get_one(Invoice, invoice.id, populate_existing=True)
 
