@@ -1,6 +1,6 @@
-"""A mailbox in memory, watched by Acme, and what tests do with it."""
+"""A mailbox watched by Acme, in memory or on a real server, and what tests do with it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from plugins.mail_monitor.turns import Tally, Turn
 from tests import make
 from tests.cast import Cast
 from tests.fakes.mailbox import FakeServer
+from tests.mail_services import Dovecot, Post
 from tests.visitors import HeardBell, apart
 
 
@@ -102,6 +103,30 @@ def scan(app: Flask) -> Callable[[EmailAccount], Tally]:
 def _in_a_worker(app: Flask, email_account_id: int) -> None:
     with app.app_context():
         jobs.work_on_account(email_account_id)
+
+
+@pytest.fixture
+def reachable(app: Flask, dovecot: Dovecot) -> Iterator[Flask]:
+    """The app, allowed to reach loopback, and with real mailboxes."""
+    before = app.config["SETTINGS"]
+    changes = {"mail_private_hosts": ("127.0.0.0/8",), "mail_ca_file": dovecot.ca_file}
+    app.config["SETTINGS"] = before.model_copy(update=changes)
+    app.extensions.pop("mail_monitor_opens", None)
+    yield app
+    app.config["SETTINGS"] = before
+
+
+@pytest.fixture
+def real_settings(cast: Cast, dovecot: Dovecot, post: Post) -> AccountSettings:
+    """An email account at the real servers, with an empty mailbox."""
+    return AccountSettings(
+        display_name="Desk",
+        location_id=cast.acme.locations[0].id,
+        email_address="desk@acme.example",
+        active=True,
+        incoming=ServerSettings("localhost", dovecot.tls_port, "tls", dovecot.new_user(), dovecot.password),
+        outgoing=ServerSettings("127.0.0.1", post.port, "starttls", "", ""),
+    )
 
 
 def rows_of(model: type) -> list:  # type: ignore[type-arg]  # of whatever model was asked for

@@ -1,7 +1,7 @@
 """Against a real IMAP server and a real SMTP server on loopback, through all kinds of encryption."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from plugins.mail_monitor.mailbox import Mailbox, sent_folder, trash_folder
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount
 from plugins.mail_monitor.records import Filing, Message, Sighting
 from plugins.mail_monitor.sender import Sender
-from plugins.mail_monitor.settings import AccountSettings, ServerSettings
+from plugins.mail_monitor.settings import AccountSettings
 from tests import make
 from tests.cast import Cast
 from tests.mail_services import Dovecot, Post
@@ -135,30 +135,6 @@ def test_an_smtp_server_without_a_certificate_we_know_gets_no_password(post: Pos
     with pytest.raises(Refused) as caught:
         Sender(server, Guard(("127.0.0.0/8",)), soon())
     assert caught.value.code == "certificate"
-
-
-@pytest.fixture
-def reachable(app: Flask, dovecot: Dovecot) -> Iterator[Flask]:
-    """The app, allowed to reach loopback, and with real mailboxes."""
-    before = app.config["SETTINGS"]
-    changes = {"mail_private_hosts": ("127.0.0.0/8",), "mail_ca_file": dovecot.ca_file}
-    app.config["SETTINGS"] = before.model_copy(update=changes)
-    app.extensions.pop("mail_monitor_opens", None)
-    yield app
-    app.config["SETTINGS"] = before
-
-
-@pytest.fixture
-def real_settings(cast: Cast, dovecot: Dovecot, post: Post) -> AccountSettings:
-    """An email account at the real servers, with an empty mailbox."""
-    return AccountSettings(
-        display_name="Desk",
-        location_id=cast.acme.locations[0].id,
-        email_address="desk@acme.example",
-        active=True,
-        incoming=ServerSettings("localhost", dovecot.tls_port, "tls", dovecot.new_user(), dovecot.password),
-        outgoing=ServerSettings("127.0.0.1", post.port, "starttls", "", ""),
-    )
 
 
 Tested = Callable[[AccountSettings], ConnectionTest]
