@@ -407,8 +407,9 @@ def test_nothing_that_strangers_wrote_is_taken_for_markup(
     server.inbox.put(mail(f'"{evil} tamsin@quill.example" <x@y.example>', subject=evil, text=evil))
     scan(desk)
     ben = sign_in(cast.ben)
-    customer = rows_of(Filing)[0].customer_id
-    for path in (f"customers/{customer}/mail/crm", "mail/messages/1", "mail/unknown-senders", "mail/choices"):
+    filing = rows_of(Filing)[0]
+    message = f"mail/messages/{filing.message_id}"
+    for path in (f"customers/{filing.customer_id}/mail/crm", message, "mail/unknown-senders", "mail/choices"):
         page = ben.get(f"/acme/{path}").text
         assert "<img src=x" not in page
         assert "&lt;img src=x" in page, path
