@@ -18,6 +18,8 @@ from app.billing import routes as billing_routes
 from app.config import Settings
 from app.installations import frame, guard
 from app.installations import routes as installation_routes
+from app.mailing import jobs as mailing_jobs
+from app.mailing.models import OutgoingMail
 from app.plugin import Registry
 from app.vault import Vault
 
@@ -77,6 +79,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         from app.styleguide import styleguide_pages  # made for looking at; production never loads it
 
         app.register_blueprint(styleguide_pages)
+    app.extensions["bell"].watch("host", OutgoingMail, mailing_jobs.send_mail)
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:

@@ -4,6 +4,7 @@ The lines know no database, so what was kept from SQLite may come back into Post
 are complete before a row refers to them; so the rows are read first, in one transaction, and then the files.
 """
 
+import base64
 import json
 import os
 import shutil
@@ -167,6 +168,8 @@ def _as_text(value: object) -> str:
         return value.isoformat()
     if isinstance(value, Decimal):
         return format(value, "f")
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
     raise TypeError(f"a backup knows no way to write {type(value).__name__}")
 
 
@@ -178,6 +181,8 @@ def _reader(column: sa.Column[Any]) -> Callable[[Any], Any]:
         return date.fromisoformat
     if isinstance(column.type, DecimalText):
         return Decimal
+    if isinstance(column.type, sa.LargeBinary):
+        return base64.b64decode
     return lambda value: value
 
 

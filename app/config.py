@@ -4,9 +4,11 @@ import base64
 import binascii
 import contextlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import Callable
+from email.utils import parseaddr
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
@@ -88,6 +90,23 @@ class Settings(BaseSettings):
         if value and (parts.scheme not in {"http", "https"} or not parts.hostname):
             raise ValueError(f"{value!r} is not a web address (http:// or https://)")
         return value.rstrip("/")
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _mail_server(cls, value: SecretStr) -> SecretStr:
+        parts = urlsplit(value.get_secret_value())
+        if value.get_secret_value() and (parts.scheme not in {"smtp", "smtps", "smtp+starttls"} or not parts.hostname):
+            raise ValueError("use smtp://, smtps:// or smtp+starttls://user:password@host:port")
+        if parts.scheme == "smtp" and parts.password and parts.hostname not in {"127.0.0.1", "localhost", "::1"}:
+            raise ValueError("smtp:// would send the password readable; use smtps:// or smtp+starttls://")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str) -> str:
+        if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", parseaddr(value)[1]):
+            raise ValueError(f"{value!r} is no sender such as SphereMail <mail@spheremail.example>")
+        return value
 
     @field_validator("database_url")
     @classmethod

@@ -42,7 +42,7 @@ class Effect(Base):
     __table_args__ = (sa.UniqueConstraint("kind", "subject_id", "step"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    account_id: Mapped[int | None] = mapped_column(sa.ForeignKey("account.id"))
     kind: Mapped[str] = mapped_column(sa.String(40))
     subject_id: Mapped[int]
     step: Mapped[str] = mapped_column(sa.String(40))
@@ -66,11 +66,16 @@ class Restoration(Base):
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What the steps are about, for example ("nexudus.invoice", 12)."""
+    """What the steps are about, for example ("nexudus.invoice", 12); without an account it is the instance's own.
 
-    account_id: int
+    `made_at` is for rows that nothing was done for before they were made: what was made after a restore cannot have
+    been done in the time that is missing.
+    """
+
+    account_id: int | None
     kind: str
     row_id: int
+    made_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +186,8 @@ def _begin(subject: Subject, step: Step, lease: Lease, *, again: bool = False) -
         lease.renew()
         effect = session.scalar(_of(subject).where(Effect.step == step.key))
         doubt = None if again else _doubt_since_restore(now)
+        if doubt and subject.made_at and subject.made_at > doubt.until:
+            doubt = None
         if effect is None:
             effect = Effect(
                 account_id=subject.account_id,

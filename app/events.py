@@ -10,6 +10,10 @@ class CustomerActivated:
     account_id: int
     customer_id: int
 
+    @property
+    def about(self) -> int:
+        return self.customer_id
+
 
 @dataclass(frozen=True, slots=True)
 class CustomerChanged:
@@ -18,5 +22,23 @@ class CustomerChanged:
     account_id: int
     customer_id: int
 
+    @property
+    def about(self) -> int:
+        return self.customer_id
 
-Event = CustomerActivated | CustomerChanged
+
+@dataclass(frozen=True, slots=True)
+class MailSent:
+    """The host sent a mail in the account's name; to a customer of it, or with None to somebody else."""
+
+    account_id: int
+    outgoing_mail_id: int
+    customer_id: int | None
+
+    @property
+    def about(self) -> int:
+        return self.outgoing_mail_id
+
+
+# A plugin's job is rung with the id of its installation and `about`, the id of the row that the event is about.
+Event = CustomerActivated | CustomerChanged | MailSent

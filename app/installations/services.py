@@ -103,7 +103,7 @@ def announce(event: Event) -> None:
     for plugin, installation in active_installations(event.account_id):
         job = plugin.hears.get(type(event))
         if job is not None and installation.works:
-            ring_after_commit(job_name(plugin.name, job), installation.id, event.customer_id)
+            ring_after_commit(job_name(plugin.name, job), installation.id, event.about)
 
 
 def _plugin(name: str) -> Plugin:

@@ -55,7 +55,7 @@ class Crash(BaseException):
 class Walk:
     """One invoice on its way, as often begun anew as it takes."""
 
-    def __init__(self, account_id: int, there: OverThere, invoice: FrozenInvoice) -> None:
+    def __init__(self, account_id: int | None, there: OverThere, invoice: FrozenInvoice) -> None:
         self.there, self.frozen = there, invoice
         self.subject = Subject(account_id, "nexudus.invoice", invoice.invoice_id)
         self.problems: list[BaseException] = []

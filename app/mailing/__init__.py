@@ -1,0 +1,1 @@
+"""Mails that the product itself sends: invitations, resets, notices, invoices."""

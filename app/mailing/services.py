@@ -1,0 +1,127 @@
+"""Asking for a mail: it is drawn and frozen at once, sent by a worker, and never twice."""
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from email.utils import parseaddr
+from typing import Any
+
+import sqlalchemy as sa
+from flask import current_app, render_template
+
+from app import audit, clock
+from app.accounts.models import Account
+from app.billing.models import Customer
+from app.db import db
+from app.mailing.letters import Attached, as_html
+from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
+from app.work import ring_after_commit
+
+JOB = "host.send_mail"
+
+
+def post(
+    account: Account | None,
+    *,
+    to: str,
+    template: str,
+    context: dict[str, Any],
+    customer: Customer | None = None,
+    attachments: Iterable[Attached] = (),
+    reply_to: str = "",
+) -> OutgoingMail:
+    """Ask for a mail, inside the unit of work around the caller; it goes out after that is committed.
+
+    `templates/mails/<template>.txt` begins with a line "Subject: ..."; the rest is the text. `account` is the sender
+    and may be used in the template; None sends as the instance itself. The sender stands in `SPHEREMAIL_MAIL_FROM`.
+    """
+    drawn = render_template(f"mails/{template}.txt", account=account, **context)
+    subject, text = _subject_and_text(drawn)
+    name, address = _sender(account)
+    mail = OutgoingMail(
+        account_id=account.id if account else None,
+        customer_id=customer.id if customer else None,
+        template=template,
+        message_id=f"<{uuid.uuid4()}@{address.rpartition('@')[2]}>",
+        sender_name=name,
+        sender_address=address,
+        reply_to=reply_to,
+        recipient=to,
+        subject=subject,
+        text=text,
+        html=render_template("mails/_layout.html", subject=subject, body=as_html(text), sender=name),
+        due_at=clock.now(),
+    )
+    for position, file in enumerate(attachments, start=1):
+        mail.attachments.append(
+            OutgoingAttachment(
+                position=position,
+                file_name=file.file_name,
+                content_type=file.content_type,
+                size=len(file.content),
+                content=file.content,
+            )
+        )
+    db.session.add(mail)
+    db.session.flush()
+    ring_after_commit(JOB, mail.id)
+    return mail
+
+
+def ended(mail: OutgoingMail, state: MailState, problem: str = "") -> None:
+    """Note what became of a mail: it rests from now on, and what was attached to a sent one is let go."""
+    mail.state, mail.problem, mail.due_at, mail.ended_at = state, problem[:500], None, clock.now()
+    if state == MailState.SENT:
+        db.session.execute(
+            sa.update(OutgoingAttachment).where(OutgoingAttachment.outgoing_mail_id == mail.id).values(content=None)
+        )
+    audit.record("mail_sent", mail, outcome=state.value, template=mail.template, to=mail.recipient)
+
+
+def latest_to(customer_id: int, template: str) -> OutgoingMail | None:
+    """The last mail of this kind to a customer, if there was one."""
+    return db.session.scalar(
+        sa.select(OutgoingMail)
+        .where(OutgoingMail.customer_id == customer_id, OutgoingMail.template == template)
+        .order_by(OutgoingMail.id.desc())
+        .limit(1)
+    )
+
+
+def sent_since(account_id: int, template: str, to: str, since: datetime) -> bool:
+    """Whether such a mail was asked for since then, whatever became of it."""
+    return (
+        db.session.scalar(
+            sa.select(OutgoingMail.id)
+            .where(
+                OutgoingMail.account_id == account_id,
+                OutgoingMail.created_at >= since,
+                OutgoingMail.template == template,
+                OutgoingMail.recipient == to,
+            )
+            .limit(1)
+        )
+        is not None
+    )
+
+
+def sentence_of(mail: OutgoingMail) -> str:
+    """What became of a mail, in words for people."""
+    return {
+        MailState.WAITING: f"Not sent yet: {mail.problem} We try again." if mail.problem else "On its way.",
+        MailState.SENT: "Sent.",
+        MailState.UNKNOWN: "The mail server gave no answer; it may have arrived. We do not send it again on our own.",
+        MailState.REFUSED: mail.problem,
+    }[mail.state]
+
+
+def _subject_and_text(drawn: str) -> tuple[str, str]:
+    first, _, text = drawn.partition("\n")
+    if not first.startswith("Subject: "):
+        raise ValueError("a mail begins with a line that says its subject")
+    return " ".join(first.removeprefix("Subject: ").split())[:300], text.strip("\n") + "\n"
+
+
+def _sender(account: Account | None) -> tuple[str, str]:
+    name, address = parseaddr(current_app.config["SETTINGS"].mail_from)
+    return (account.name if account else name or "SphereMail"), address
