@@ -60,7 +60,10 @@ def _account() -> Account:
     harbour_street = account.locations[0]
     harbour_street.name, harbour_street.address = "Harbour Street", "Rua do Porto 4"
     harbour_street.city, harbour_street.postcode = "Lisboa", "1100-040"
-    services.add_location(account, "Mill Lane", address="Rua do Moinho 21", city="Lisboa", postcode="1350-204")
+    harbour_street.tax_rate = _TAX
+    services.add_location(
+        account, "Mill Lane", tax_rate=_TAX, address="Rua do Moinho 21", city="Lisboa", postcode="1350-204"
+    )
     db.session.flush()
     db.session.expire(account)
     return account

@@ -1,6 +1,7 @@
 """Account, Location, User, Membership, SignIn: who works for whom, where, and from which browsers."""
 
 from datetime import datetime
+from decimal import Decimal
 
 import sqlalchemy as sa
 from flask_login import UserMixin
@@ -26,6 +27,13 @@ class Account(Base):
     invoice_prefix: Mapped[str] = mapped_column(sa.String(8))
     next_invoice_number: Mapped[int] = mapped_column(default=1001)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    # How customers reach the account, and how its pages and mails for them look; empty: our own look, its name.
+    contact_email: Mapped[str] = mapped_column(sa.String(254), default="")
+    contact_phone: Mapped[str] = mapped_column(sa.String(40), default="")
+    website: Mapped[str] = mapped_column(sa.String(200), default="")
+    accent: Mapped[str] = mapped_column(sa.String(7), default="")  # "#005b66"
+    mail_name: Mapped[str] = mapped_column(sa.String(120), default="")
+    logo_version: Mapped[str] = mapped_column(sa.String(16), default="")  # "" without a logo, see AccountLogo
 
     locations: Mapped[list["Location"]] = relationship(order_by="Location.id")
 
@@ -48,6 +56,19 @@ class Location(Base):
     postcode: Mapped[str] = mapped_column(sa.String(20), default="")
     country: Mapped[str] = mapped_column(sa.String(2))
     timezone: Mapped[str] = mapped_column(sa.String(60))
+    currency: Mapped[str] = mapped_column(sa.String(3))
+    tax_rate: Mapped[Decimal] = mapped_column(default=Decimal(0))  # percent; what new invoice lines here are taxed with
+
+
+class AccountLogo(Base):
+    """The picture on an account's pages for customers: a PNG that we wrote ourselves."""
+
+    __tablename__ = "account_logo"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), unique=True)
+    version: Mapped[str] = mapped_column(sa.String(16))
+    content: Mapped[bytes] = mapped_column(sa.LargeBinary)
 
 
 class User(Base, UserMixin):
@@ -102,6 +123,42 @@ class SignIn(Base):
     ended_at: Mapped[datetime | None]
     address: Mapped[str] = mapped_column(sa.String(45), default="")
     browser: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    user: Mapped[User] = relationship()
+
+
+class OneTimeLink:
+    """Columns of a link that was mailed: we hold the hash of its token, and it counts once, until it expires."""
+
+    token_hash: Mapped[str] = mapped_column(sa.String(64), unique=True)
+    created_at: Mapped[datetime] = mapped_column(default=clock.now)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class Invitation(OneTimeLink, Base):
+    """Somebody was asked by mail to work in an account. A newer one, or withdrawing it, ends it."""
+
+    __tablename__ = "invitation"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"), index=True)
+    email: Mapped[str] = mapped_column(sa.String(254))
+    email_key: Mapped[str] = mapped_column(sa.String(254))
+    role: Mapped[Role] = mapped_column(choice(Role))
+    invited_by: Mapped[str] = mapped_column(sa.String(254))
+    withdrawn_at: Mapped[datetime | None]
+
+    account: Mapped[Account] = relationship()
+
+
+class PasswordReset(OneTimeLink, Base):
+    """A user asked for a link that sets a new password."""
+
+    __tablename__ = "password_reset"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
 
     user: Mapped[User] = relationship()
 

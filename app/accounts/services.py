@@ -1,6 +1,7 @@
 """Making accounts, locations and users, and finding what a user may enter."""
 
 import re
+from typing import Any
 from zoneinfo import available_timezones
 
 import sqlalchemy as sa
@@ -29,6 +30,9 @@ RESERVED_SLUGS = frozenset(
         "marketplace",
         "styleguide",
         "accounts",
+        "invitation",
+        "reset",
+        "me",
     ]
 )
 _NO_COUNTRIES = {"EU", "EZ", "UN", "XA", "XB", "ZZ", "QO"}  # codes for groups, pseudo-locales and the unknown
@@ -76,12 +80,12 @@ def _invoice_prefix(name: str, slug: str) -> str:
     return "".join(word[0] for word in words)[:4].upper()
 
 
-def add_location(account: Account, name: str, **fields: str) -> Location:
-    """A further place of `account`; zone and country are the account's unless given."""
+def add_location(account: Account, name: str, **fields: Any) -> Location:
+    """A further place of `account`; zone, country and currency are the account's unless given."""
     location = Location(
         account_id=account.id,
         name=name,
-        **{"country": account.country, "timezone": account.timezone, **fields},
+        **{"country": account.country, "timezone": account.timezone, "currency": account.currency, **fields},
     )
     db.session.add(location)
     db.session.flush()
