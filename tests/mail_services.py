@@ -107,6 +107,16 @@ class Dovecot:
         home = self.folder / "mail" / user / "Maildir"
         return home if folder == "INBOX" else home / f".{folder}"
 
+    def rebuild(self, user: str, folder: str = "INBOX") -> None:
+        """As after a restored backup: the same messages under another UIDVALIDITY, however soon after the first."""
+        place = self.maildir(user, folder)
+        numbers = place / "dovecot-uidlist"
+        validity = int(numbers.read_text().split(" V", 1)[1].split()[0]) + 1
+        for path in place.glob("dovecot*"):
+            path.unlink()
+        numbers.write_text(f"3 V{validity} N1\n")
+        os.chown(numbers, *self.owner)
+
     def deliver(self, user: str, raw: bytes, folder: str = "INBOX", at: float | None = None) -> None:
         """Put a message there, received at `at` (seconds since the epoch; now when None)."""
         place = self.maildir(user, folder)

@@ -3,7 +3,7 @@
 from app.access import OFFICE, OPERATORS
 from app.events import CustomerActivated, CustomerChanged
 from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab
-from plugins.mail_monitor import accounts, cli, health, jobs, panels, records, routes, waiting
+from plugins.mail_monitor import accounts, cli, health, jobs, panels, records, routes, waiting, wishes
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.pages import pages
 
@@ -30,4 +30,4 @@ plugin = Plugin(
     before_switching_off=panels.before_switching_off,
 )
 
-__all__ = ["plugin", "records", "routes", "waiting"]
+__all__ = ["plugin", "records", "routes", "waiting", "wishes"]

@@ -18,8 +18,9 @@ from plugins.mail_monitor import credentials, directory, presets
 from plugins.mail_monitor.address_lists import address_key
 from plugins.mail_monitor.credentials import Passwords
 from plugins.mail_monitor.egress import Guard
+from plugins.mail_monitor.folder_names import FolderName, sent_folder, trash_folder
 from plugins.mail_monitor.letters import Envelope
-from plugins.mail_monitor.mailbox import FolderName, FolderState, Mailbox, sent_folder, trash_folder
+from plugins.mail_monitor.mailbox import FolderState, Mailbox
 from plugins.mail_monitor.models import DeletePolicy, Encryption, Folder, FolderKind
 from plugins.mail_monitor.parser import Parser
 from plugins.mail_monitor.sender import Sender

@@ -18,6 +18,7 @@ from app.errors import NotSent, Outside, Refused
 from plugins.mail_monitor import refusals
 from plugins.mail_monitor.egress import Guard
 from plugins.mail_monitor.fetched import Fetched, read_answers
+from plugins.mail_monitor.folder_names import FolderName
 from plugins.mail_monitor.imap_client import LARGEST_ANSWER, Server, Tell, WatchedMailBox
 
 COMMAND_S = 40.0
@@ -25,21 +26,6 @@ GOODBYE_S = 3.0
 LITTLE = 8 * 1024 * 1024
 LARGEST_HEADER = 256 * 1024
 BEGINNING = 64 * 1024
-SENT_NAMES = {
-    *("sent", "sent items", "sent mail", "sent messages", "gesendet", "gesendete elemente", "gesendete objekte"),
-    *("envoyés", "éléments envoyés", "messages envoyés", "enviados", "elementos enviados", "inviata", "inviati"),
-    *("posta inviata", "verzonden", "verzonden items", "wysłane", "elementy wysłane", "itens enviados", "skickat"),
-    *("sendt post", "lähetetyt", "отправленные", "已发送", "已发送邮件", "送信済みアイテム", "보낸 편지함"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class FolderName:
-    """A folder on the server, with its flags in small letters."""
-
-    name: str
-    flags: frozenset[str]
-    delimiter: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,23 +206,6 @@ class Mailbox:
             code="broken",
             cause=repr(error)[:300],
         )
-
-
-def sent_folder(folders: Sequence[FolderName]) -> FolderName | None:
-    """The folder of sent mail: by its flag (RFC 6154), else by what mail programs call it."""
-    flagged = [one for one in folders if "\\sent" in one.flags]
-    named = [one for one in folders if _last_part(one) in SENT_NAMES]
-    return next(iter([*flagged, *sorted(named, key=lambda one: len(one.name))]), None)
-
-
-def trash_folder(folders: Sequence[FolderName]) -> FolderName | None:
-    """The folder that deleted mail is moved to, by its flag."""
-    return next((one for one in folders if "\\trash" in one.flags), None)
-
-
-def _last_part(folder: FolderName) -> str:
-    name = folder.name.rsplit(folder.delimiter, 1)[-1] if folder.delimiter else folder.name
-    return name.casefold()
 
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -80,6 +80,8 @@ class EmailAccount(Base, Due, Leased):
     incoming_user: Mapped[str] = mapped_column(sa.String(254))
     incoming_password: Mapped[str | None] = mapped_column(sa.Text, info={"sealed": True})
     delete_policy: Mapped[DeletePolicy] = mapped_column(choice(DeletePolicy), default=DeletePolicy.NEVER)
+    # When a person was told what that option does and agreed; until then nothing is deleted on the server.
+    delete_agreed_at: Mapped[datetime | None]
 
     outgoing_host: Mapped[str] = mapped_column(sa.String(253), default="")
     outgoing_port: Mapped[int] = mapped_column(default=0)
@@ -119,6 +121,11 @@ class EmailAccount(Base, Due, Leased):
     def is_scanning(self) -> bool:
         """Whether a worker holds the mailbox right now."""
         return self.lease_until is not None and self.lease_until > clock.now()
+
+    @property
+    def deletes(self) -> DeletePolicy:
+        """When messages are deleted on the server: as chosen, once somebody agreed to what that does."""
+        return self.delete_policy if self.delete_agreed_at is not None else DeletePolicy.NEVER
 
     @property
     def is_stopped(self) -> bool:

@@ -10,8 +10,9 @@ from app import clock
 from app.db import db, unit_of_work
 from app.errors import Capped, Refused
 from plugins.mail_monitor import importing, put_aside, relinking, rereading, strangers, sweeping
+from plugins.mail_monitor.folder_names import sent_folder
 from plugins.mail_monitor.intake import Reader, all_of_them
-from plugins.mail_monitor.mailbox import FolderState, sent_folder
+from plugins.mail_monitor.mailbox import FolderState
 from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind
 from plugins.mail_monitor.places import FolderPlace, own_up, places_of
 from plugins.mail_monitor.turns import Tally, Turn

@@ -8,7 +8,8 @@ from typing import Any
 from app import clock
 from app.errors import NotSent, Outside, SignInNeeded
 from plugins.mail_monitor.fetched import Fetched
-from plugins.mail_monitor.mailbox import BEGINNING, FolderName, FolderState, Mailbox
+from plugins.mail_monitor.folder_names import FolderName
+from plugins.mail_monitor.mailbox import BEGINNING, FolderState, Mailbox
 from plugins.mail_monitor.mime import split_head
 
 

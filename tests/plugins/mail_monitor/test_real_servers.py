@@ -13,8 +13,9 @@ from app.errors import NotSent, Refused, SignInNeeded
 from app.installations.models import Installation
 from plugins.mail_monitor import accounts, testing
 from plugins.mail_monitor.egress import Guard
+from plugins.mail_monitor.folder_names import sent_folder, trash_folder
 from plugins.mail_monitor.imap_client import Server
-from plugins.mail_monitor.mailbox import Mailbox, sent_folder, trash_folder
+from plugins.mail_monitor.mailbox import Mailbox
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount
 from plugins.mail_monitor.records import Filing, Message, Sighting
 from plugins.mail_monitor.sender import Sender
@@ -239,8 +240,7 @@ def test_a_mailbox_that_dovecot_rebuilt_is_linked_anew(
         dovecot.deliver(user, mail(subject=str(number)))
     assert scan(desk).filed == 3
     before = {one.uidvalidity for one in rows_of(Sighting)}
-    for path in dovecot.maildir(user).glob("dovecot*"):
-        path.unlink()
+    dovecot.rebuild(user)
     assert scan(desk).filed == 0
     after = {one.uidvalidity for one in rows_of(Sighting)}
     assert after.isdisjoint(before)
