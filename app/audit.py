@@ -17,7 +17,10 @@ class AuditEntry(Base):
     """One act by a person or a job."""
 
     __tablename__ = "audit_entry"
-    __table_args__ = (sa.Index("ix_audit_entry_account_id_at", "account_id", "at"),)
+    __table_args__ = (
+        sa.Index("ix_audit_entry_account_id_at", "account_id", "at"),
+        sa.Index("ix_audit_entry_object_kind_object_id", "object_kind", "object_id", "id"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int | None] = mapped_column(sa.ForeignKey("account.id"))

@@ -17,7 +17,7 @@ from app.accounts.signing_in import hash_password
 from app.billing import csv_files, invoices
 from app.billing.collecting import PaidBy
 from app.billing.csv_files import Outcome
-from app.billing.invoices import Line
+from app.billing.lines import Line
 from app.billing.models import BY_HAND, GATEWAY, Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
 from app.plugin import registry

@@ -1,5 +1,6 @@
-"""Money: whole minor units and a currency; the only place that multiplies, rounds and taxes."""
+"""Money: whole minor units and a currency; the only place that multiplies, rounds, shares out and taxes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Self
@@ -79,4 +80,25 @@ def net_of_line(quantity: Decimal, unit_minor: int) -> int:
 
 def tax_of_line(net_minor: int, rate: Decimal) -> int:
     """Tax of one invoice line in minor units; `rate` in percent, rounded half-up per line."""
-    return round_half_up(net_minor * rate / 100)
+    return percent_of(net_minor, rate)
+
+
+def percent_of(minor: int, rate: Decimal) -> int:
+    """`rate` percent of an amount in minor units, rounded half-up."""
+    return round_half_up(minor * rate / 100)
+
+
+def shares_of(total: int, weights: Sequence[int]) -> list[int]:
+    """Share out `total` minor units in proportion to `weights`, to the unit: the shares add up to `total`.
+
+    Units that do not divide go to the largest remainders, the first of equal ones. With `total` between 0 and
+    the sum of the weights no share is below 0 or above its weight. Weights are not negative.
+    """
+    whole = sum(weights)
+    if whole == 0:
+        return [0 for _ in weights]
+    shares, remainders = [total * weight // whole for weight in weights], [total * weight % whole for weight in weights]
+    by_remainder = sorted(range(len(weights)), key=lambda index: (-remainders[index], index))
+    for index in by_remainder[: total - sum(shares)]:
+        shares[index] += 1
+    return shares

@@ -19,7 +19,7 @@ from app.accounts.models import Account
 from app.accounts.signing_in import email_key
 from app.billing import customers, invoices
 from app.billing.customers import Details
-from app.billing.invoices import Line
+from app.billing.lines import Line
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db
 from app.errors import AppError, InvalidInput

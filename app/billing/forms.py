@@ -10,7 +10,7 @@ from app.accounts.models import Account
 from app.accounts.services import COUNTRIES
 from app.billing.collecting import PaidBy
 from app.billing.customers import Details
-from app.billing.invoices import MOST_LINES, Line
+from app.billing.lines import MOST_LINES, Line
 from app.errors import AppError, InvalidInput
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
-from typing import Self, TypeVarTuple
+from decimal import Decimal
+from typing import TypeVarTuple
 
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
@@ -12,16 +12,14 @@ from sqlalchemy.orm import selectinload
 
 from app import audit, clock
 from app.accounts.models import Account
+from app.billing.lines import NO_DISCOUNT, Discount, Line, append, discount_of, reckon
 from app.billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
-from app.money import LARGEST, Money, net_of_line, tax_of_line
+from app.money import Money
 from app.typed import fold, line, tidy
 
 PER_PAGE = 25
-MOST_LINES = 200
-LARGEST_QUANTITY = 1_000_000
-QUANTITY_DECIMALS, RATE_DECIMALS = 4, 3
 NOBODY = "nobody"
 _ENDED = {
     InvoiceStatus.PAID: "is paid",
@@ -29,38 +27,6 @@ _ENDED = {
     InvoiceStatus.VOID: "is void",
 }
 Columns = TypeVarTuple("Columns")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line to be written: unit price in minor units, tax rate in percent."""
-
-    description: str
-    quantity: Decimal
-    unit_minor: int
-    tax_rate: Decimal
-
-    @classmethod
-    def read(cls, description: str, quantity: str, unit_price: str, tax_rate: str, currency: str) -> Self:
-        """From typed text; raises `InvalidInput` for the field that cannot be taken."""
-        description = line(description, 300, "description")
-        if not description:
-            raise InvalidInput("Say what is billed.", "description")
-        if not tidy(unit_price):
-            raise InvalidInput("Type a price.", "unit_price")
-        amount = _decimal(quantity, "quantity", QUANTITY_DECIMALS)
-        if not 0 < amount <= LARGEST_QUANTITY:
-            raise InvalidInput(f"A quantity is more than 0 and at most {LARGEST_QUANTITY:,}.", "quantity")
-        rate = _decimal(tax_rate or "0", "tax_rate", RATE_DECIMALS)
-        if not 0 <= rate <= 100:
-            raise InvalidInput("A tax rate is between 0 and 100.", "tax_rate")
-        try:
-            unit_minor = Money.read(_dotted(unit_price), currency).minor
-        except InvalidInput as error:
-            raise InvalidInput(error.sentence, "unit_price") from error
-        if abs(net_of_line(amount, unit_minor)) >= LARGEST:
-            raise InvalidInput("That is more than an invoice can hold.", "unit_price")
-        return cls(description, amount, unit_minor, rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +74,6 @@ def count_of(customer: Customer) -> dict[InvoiceStatus, int]:
     return dict(db.session.execute(query.group_by(Invoice.status)).all())
 
 
-def taxes_of(invoice: Invoice) -> list[tuple[Decimal, Money]]:
-    """What each tax rate of an invoice comes to, the lowest rate first."""
-    sums: dict[Decimal, int] = {}
-    for one in invoice.lines:
-        sums[one.tax_rate] = sums.get(one.tax_rate, 0) + one.tax_minor
-    return [(rate, Money(minor, invoice.currency)) for rate, minor in sorted(sums.items())]
-
-
 def open_of(customer_ids: Sequence[int]) -> dict[int, list[Money]]:
     """What pending invoices come to, per customer and currency; customers without one are left out."""
     rows = db.session.execute(
@@ -158,11 +116,13 @@ def create(
     number: str | None = None,
     created_at: datetime | None = None,
     status: InvoiceStatus = InvoiceStatus.PENDING,
+    discount: Discount = NO_DISCOUNT,
+    copied_from: Invoice | None = None,
 ) -> Invoice:
-    """A new invoice with its lines; the next number of the account unless one is given. Nothing is sent by this."""
-    lines = list(lines)
-    if not lines:
-        raise InvalidInput("An invoice needs a line.", "lines")
+    """A new invoice with its lines; the next number of the account unless one is given. Nothing is sent by this.
+
+    `copied_from` is the invoice that it puts right.
+    """
     invoice = Invoice(
         account_id=account.id,
         customer_id=customer.id,
@@ -172,9 +132,9 @@ def create(
         created_at=created_at or clock.now(),
         due_on=due_on,
         note=line(note, 500, "note"),
+        copied_from_id=copied_from.id if copied_from else None,
     )
-    for one in lines:
-        _append(invoice, one)
+    _write(invoice, lines, discount)
     db.session.add(invoice)
     db.session.flush()
     audit.record("invoice_created", invoice, number=invoice.number, total=str(invoice.total))
@@ -184,8 +144,29 @@ def create(
 def extend(invoice: Invoice, added: Line) -> None:
     """One more line on an invoice that nobody collects yet."""
     _refuse_frozen(invoice)
-    _append(invoice, added)
+    append(invoice, added)
+    reckon(invoice, discount_of(invoice))
     audit.record("invoice_line_added", invoice, description=added.description, total=str(invoice.total))
+
+
+def take_off(invoice: Invoice, discount: Discount) -> None:
+    """Give a discount on the whole of an invoice that nobody collects yet, in place of an earlier one."""
+    _refuse_frozen(invoice)
+    reckon(invoice, discount)
+    audit.record("invoice_discounted", invoice, discount=str(invoice.discount), total=str(invoice.total))
+
+
+def rewrite(
+    invoice: Invoice, lines: Iterable[Line], *, due_on: date | None, note: str, discount: Discount = NO_DISCOUNT
+) -> None:
+    """Write a draft anew; what was issued only takes further lines."""
+    if invoice.status != InvoiceStatus.DRAFT:
+        raise Conflict(f"{invoice.number} is no draft any more.")
+    invoice.due_on, invoice.note = due_on, line(note, 500, "note")
+    invoice.lines.clear()
+    db.session.flush()  # the places of the lines are free before the new ones take them
+    _write(invoice, lines, discount)
+    audit.record("invoice_rewritten", invoice, total=str(invoice.total))
 
 
 def issue(invoice: Invoice) -> None:
@@ -238,6 +219,14 @@ def next_number(account: Account) -> str:
     return f"{prefix}-{following - 1}"
 
 
+def _write(invoice: Invoice, lines: Iterable[Line], discount: Discount) -> None:
+    for one in lines:
+        append(invoice, one)
+    if not invoice.lines:
+        raise InvalidInput("An invoice needs a line.", "lines")
+    reckon(invoice, discount)
+
+
 def _matching(query: sa.Select[*Columns], account: Account, wanted: Search) -> sa.Select[*Columns]:
     query = query.where(Invoice.account_id == account.id)
     if wanted.status is not None:
@@ -270,41 +259,3 @@ def _refuse_frozen(invoice: Invoice) -> None:
     if not invoice.can_change:
         why = "is being collected" if invoice.status == InvoiceStatus.PENDING else _ENDED[invoice.status]
         raise Conflict(f"{invoice.number} cannot be changed any more: it {why}.")
-
-
-def _append(invoice: Invoice, added: Line) -> None:
-    if len(invoice.lines) >= MOST_LINES:
-        raise InvalidInput(f"An invoice has at most {MOST_LINES} lines.", "description")
-    net = net_of_line(added.quantity, added.unit_minor)
-    invoice.lines.append(
-        InvoiceLine(
-            position=len(invoice.lines) + 1,
-            description=added.description,
-            quantity=added.quantity,
-            unit_minor=added.unit_minor,
-            tax_rate=added.tax_rate,
-            net_minor=net,
-            tax_minor=tax_of_line(net, added.tax_rate),
-        )
-    )
-    invoice.net_minor = sum(one.net_minor for one in invoice.lines)
-    invoice.tax_minor = sum(one.tax_minor for one in invoice.lines)
-    invoice.total_minor = invoice.net_minor + invoice.tax_minor
-
-
-def _decimal(text: str, field: str, most_decimals: int) -> Decimal:
-    try:
-        number = Decimal(_dotted(text))
-    except InvalidOperation as error:
-        raise InvalidInput(f"“{text}” is not a number.", field) from error
-    if not number.is_finite():
-        raise InvalidInput(f"“{text}” is not a number.", field)
-    if -int(number.normalize().as_tuple().exponent) > most_decimals:
-        raise InvalidInput(f"At most {most_decimals} decimals.", field)
-    return number
-
-
-def _dotted(text: str) -> str:
-    """A number as Python reads it: "4,50" is what half of Europe types for "4.50"."""
-    text = tidy(text)
-    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text

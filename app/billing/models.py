@@ -3,6 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -105,6 +106,10 @@ class Invoice(Base):
     net_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     tax_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     total_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    # What is taken off the invoice as a whole: so many percent, or an amount (then the rate is None). It is the
+    # sum of what its lines carry of it, so that every line knows what its tax is reckoned from.
+    discount_rate: Mapped[Decimal | None]
+    discount_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
     note: Mapped[str] = mapped_column(sa.String(500), default="")
     do_not_send: Mapped[bool] = mapped_column(default=False)
     # Nobody yet, "gateway", "by_hand" or a plugin's name; taken by one guarded UPDATE before anything is sent.
@@ -117,7 +122,15 @@ class Invoice(Base):
     handed_over_as: Mapped[str] = mapped_column(sa.String(80), default="")
     voided_at: Mapped[datetime | None]
     void_reason: Mapped[str] = mapped_column(sa.String(300), default="")
+    copied_from_id: Mapped[int | None] = mapped_column(sa.ForeignKey("invoice.id"), index=True)
+    # First and last day of what a subscription fee is for; None on an invoice that a person wrote.
+    period_from: Mapped[date | None]
+    period_until: Mapped[date | None]
+    # Names and addresses as they stood when somebody began to collect it; a print shows the present ones until then.
+    printed: Mapped[dict[str, Any] | None]
+    mailed_at: Mapped[datetime | None]
 
+    copied_from: Mapped["Invoice | None"] = relationship(remote_side="Invoice.id")
     customer: Mapped[Customer] = relationship()
     lines: Mapped[list["InvoiceLine"]] = relationship(
         back_populates="invoice", order_by="InvoiceLine.position", cascade="all, delete-orphan"
@@ -127,6 +140,15 @@ class Invoice(Base):
     def can_change(self) -> bool:
         """Whether lines may still be added: from the moment somebody collects it, it is frozen."""
         return self.status in {InvoiceStatus.DRAFT, InvoiceStatus.PENDING} and self.collector is None
+
+    @property
+    def sum_of_lines(self) -> Money:
+        """What the lines come to, before the discount on the whole invoice."""
+        return Money(self.net_minor + self.discount_minor, self.currency)
+
+    @property
+    def discount(self) -> Money:
+        return Money(self.discount_minor, self.currency)
 
     @property
     def net(self) -> Money:
@@ -142,7 +164,7 @@ class Invoice(Base):
 
 
 class InvoiceLine(Base):
-    """One line: quantity times unit price, and its tax."""
+    """One line: quantity times unit price, less its own discount and its share of the invoice's, and its tax."""
 
     __tablename__ = "invoice_line"
     __table_args__ = (sa.UniqueConstraint("invoice_id", "position"),)
@@ -154,6 +176,10 @@ class InvoiceLine(Base):
     quantity: Mapped[Decimal]
     unit_minor: Mapped[int] = mapped_column(sa.BigInteger)
     tax_rate: Mapped[Decimal]  # percent
+    discount_rate: Mapped[Decimal | None]  # percent; None where the discount is an amount
+    discount_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
+    share_minor: Mapped[int] = mapped_column(sa.BigInteger, default=0, server_default="0")
+    # After both; tax is reckoned from it.
     net_minor: Mapped[int] = mapped_column(sa.BigInteger)
     tax_minor: Mapped[int] = mapped_column(sa.BigInteger)
 
@@ -162,6 +188,16 @@ class InvoiceLine(Base):
     @property
     def unit_price(self) -> Money:
         return Money(self.unit_minor, self.invoice.currency)
+
+    @property
+    def discount(self) -> Money:
+        """What is taken off this line by itself."""
+        return Money(self.discount_minor, self.invoice.currency)
+
+    @property
+    def amount(self) -> Money:
+        """What stands on the line: before its share of the invoice's discount."""
+        return Money(self.net_minor + self.share_minor, self.invoice.currency)
 
     @property
     def net(self) -> Money:

@@ -1,8 +1,11 @@
-"""host: discounts, periods billed, statements and copies
+"""host: discounts, periods billed, statements and copies; what is known about an invoice's past
 
 The slug begins with the owner (host or a plugin's name). Add first, remove in a later release; a required
 column comes in two steps; never import models; long locks and data moves get a migration of their own.
 """
+
+import sqlalchemy as sa
+from alembic import op
 
 revision = "0009"
 down_revision = "0008"
@@ -11,8 +14,36 @@ depends_on = None
 
 
 def upgrade() -> None:
-    pass
+    with op.batch_alter_table("invoice") as table:
+        table.add_column(sa.Column("discount_rate", sa.String(32)))
+        table.add_column(sa.Column("discount_minor", sa.BigInteger, nullable=False, server_default="0"))
+        table.add_column(sa.Column("copied_from_id", sa.Integer))
+        table.add_column(sa.Column("period_from", sa.Date))
+        table.add_column(sa.Column("period_until", sa.Date))
+        table.add_column(sa.Column("printed", sa.JSON))
+        table.add_column(sa.Column("mailed_at", sa.DateTime(timezone=True)))
+        table.create_foreign_key("fk_invoice_copied_from_id", "invoice", ["copied_from_id"], ["id"])
+        table.create_index("ix_invoice_copied_from_id", ["copied_from_id"])
+    with op.batch_alter_table("invoice_line") as table:
+        table.add_column(sa.Column("discount_rate", sa.String(32)))
+        table.add_column(sa.Column("discount_minor", sa.BigInteger, nullable=False, server_default="0"))
+        table.add_column(sa.Column("share_minor", sa.BigInteger, nullable=False, server_default="0"))
+    op.create_index("ix_audit_entry_object_kind_object_id", "audit_entry", ["object_kind", "object_id", "id"])
 
 
 def downgrade() -> None:
-    pass
+    op.drop_index("ix_audit_entry_object_kind_object_id", "audit_entry")
+    with op.batch_alter_table("invoice_line") as table:
+        table.drop_column("share_minor")
+        table.drop_column("discount_minor")
+        table.drop_column("discount_rate")
+    with op.batch_alter_table("invoice") as table:
+        table.drop_index("ix_invoice_copied_from_id")
+        table.drop_constraint("fk_invoice_copied_from_id", type_="foreignkey")
+        table.drop_column("mailed_at")
+        table.drop_column("printed")
+        table.drop_column("period_until")
+        table.drop_column("period_from")
+        table.drop_column("copied_from_id")
+        table.drop_column("discount_minor")
+        table.drop_column("discount_rate")

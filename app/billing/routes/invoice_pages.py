@@ -11,6 +11,7 @@ from app.billing import invoices as service
 from app.billing.collecting import PaidBy
 from app.billing.forms import AddLineForm, InvoiceForm, OfficeForm, PaidForm, VoidForm
 from app.billing.invoices import NOBODY, Search
+from app.billing.lines import taxes_of
 from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
 from app.billing.routes.blueprint import asked, page_number, pages, plugin_titles, tab
 from app.db import unit_of_work
@@ -79,7 +80,7 @@ def invoice(invoice_id: int) -> str:
         outlook=outlook.of_invoice(row),
         collector=outlook.collector_words(row),
         title_of=outlook.title_of,
-        taxes=service.taxes_of(row),
+        taxes=taxes_of(row),
         may_be_sent=collecting.goes_to(row) is not None,
         panels=draw_panels("invoice", row),
     )

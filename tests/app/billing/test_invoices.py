@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from app.billing import invoices
-from app.billing.invoices import Line, Search
+from app.billing.invoices import Search
+from app.billing.lines import Line
 from app.billing.models import Invoice, InvoiceStatus
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput, NotFound

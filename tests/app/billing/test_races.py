@@ -15,7 +15,7 @@ from flask import Flask
 from app.accounts.models import Account
 from app.billing import collecting, invoices
 from app.billing.collecting import PaidBy
-from app.billing.invoices import Line
+from app.billing.lines import Line
 from app.billing.models import Customer, Invoice, InvoiceLine
 from app.config import Settings
 from app.db import db, end_reading, unit_of_work

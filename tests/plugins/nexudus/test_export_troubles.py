@@ -11,7 +11,7 @@ from flask import Flask
 from app import effects
 from app.accounts.models import Account
 from app.billing import invoices
-from app.billing.invoices import Line
+from app.billing.lines import Line
 from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
 from plugins.nexudus import export_reports, freezing, runs, tax_products

@@ -14,6 +14,7 @@ from urllib3.exceptions import SSLError as UrllibSSLError
 
 from app import clock
 from app.billing import collecting, customers, invoices
+from app.billing.lines import Line
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
 from app.errors import NotSent, OutcomeUnknown, SignInNeeded
@@ -374,7 +375,7 @@ def test_a_line_added_while_the_invoice_is_prepared_goes_too(
 
     def add_a_line() -> None:
         with unit_of_work() as session:
-            invoices.extend(session.get_one(Invoice, invoice_id), invoices.Line.read("Stamp", "1", "1", "6", "EUR"))
+            invoices.extend(session.get_one(Invoice, invoice_id), Line.read("Stamp", "1", "1", "6", "EUR"))
 
     ana.post("/acme/nexudus/exports/now")
     once_before(monkeypatch, Nexudus, "tax_rates", add_a_line)
