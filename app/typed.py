@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from decimal import Decimal, InvalidOperation
 
 from app.errors import InvalidInput
 
@@ -41,3 +42,22 @@ def fold(text: str) -> str:
     # Twice: what stands for several letters may fall apart into capitals, and small letters into pieces.
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def decimal(text: str, field: str, most_decimals: int) -> Decimal:
+    """A number with at most `most_decimals` decimals; raises `InvalidInput` for `field`."""
+    try:
+        number = Decimal(dotted(text))
+    except InvalidOperation as error:
+        raise InvalidInput(f"“{text}” is not a number.", field) from error
+    if not number.is_finite():
+        raise InvalidInput(f"“{text}” is not a number.", field)
+    if -int(number.normalize().as_tuple().exponent) > most_decimals:
+        raise InvalidInput(f"At most {most_decimals} decimals.", field)
+    return number
+
+
+def dotted(text: str) -> str:
+    """A number as Python reads it: "4,50" is what half of Europe types for "4.50"."""
+    text = tidy(text)
+    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text

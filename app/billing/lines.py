@@ -1,13 +1,13 @@
 """Lines of invoices: read from what people type, discounted, taxed, and added up."""
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Self
 
 from app.billing.models import Invoice, InvoiceLine
 from app.errors import InvalidInput
 from app.money import LARGEST, Money, net_of_line, percent_of, shares_of, tax_of_line
-from app.typed import line, tidy
+from app.typed import decimal, dotted, line, tidy
 
 MOST_LINES = 200
 LARGEST_QUANTITY = 1_000_000
@@ -26,14 +26,14 @@ class Discount:
         """From "10%" or "5.00"; nothing typed is nothing taken off. `InvalidInput` for `field` where it is neither."""
         text = tidy(text)
         if text.endswith("%"):
-            rate = _decimal(text[:-1], field, RATE_DECIMALS)
+            rate = decimal(text[:-1], field, RATE_DECIMALS)
             if not 0 <= rate <= 100:
                 raise InvalidInput("A discount is between 0 and 100 percent.", field)
             return cls(rate) if rate else cls()
         if not text:
             return cls()
         try:
-            minor = Money.read(_dotted(text), currency).minor
+            minor = Money.read(dotted(text), currency).minor
         except InvalidInput as error:
             raise InvalidInput(error.sentence, field) from error
         if minor < 0:
@@ -77,14 +77,14 @@ class Line:
             raise InvalidInput("Say what is billed.", "description")
         if not tidy(unit_price):
             raise InvalidInput("Type a price.", "unit_price")
-        amount = _decimal(quantity, "quantity", QUANTITY_DECIMALS)
+        amount = decimal(quantity, "quantity", QUANTITY_DECIMALS)
         if not 0 < amount <= LARGEST_QUANTITY:
             raise InvalidInput(f"A quantity is more than 0 and at most {LARGEST_QUANTITY:,}.", "quantity")
-        rate = _decimal(tax_rate or "0", "tax_rate", RATE_DECIMALS)
+        rate = decimal(tax_rate or "0", "tax_rate", RATE_DECIMALS)
         if not 0 <= rate <= 100:
             raise InvalidInput("A tax rate is between 0 and 100.", "tax_rate")
         try:
-            unit_minor = Money.read(_dotted(unit_price), currency).minor
+            unit_minor = Money.read(dotted(unit_price), currency).minor
         except InvalidInput as error:
             raise InvalidInput(error.sentence, "unit_price") from error
         gross = net_of_line(amount, unit_minor)
@@ -170,21 +170,3 @@ def taxes_of(invoice: Invoice) -> list[TaxSum]:
         sums[one.tax_rate] = net + one.net_minor, tax + one.tax_minor
     currency = invoice.currency
     return [TaxSum(rate, Money(net, currency), Money(tax, currency)) for rate, (net, tax) in sorted(sums.items())]
-
-
-def _decimal(text: str, field: str, most_decimals: int) -> Decimal:
-    try:
-        number = Decimal(_dotted(text))
-    except InvalidOperation as error:
-        raise InvalidInput(f"“{text}” is not a number.", field) from error
-    if not number.is_finite():
-        raise InvalidInput(f"“{text}” is not a number.", field)
-    if -int(number.normalize().as_tuple().exponent) > most_decimals:
-        raise InvalidInput(f"At most {most_decimals} decimals.", field)
-    return number
-
-
-def _dotted(text: str) -> str:
-    """A number as Python reads it: "4,50" is what half of Europe types for "4.50"."""
-    text = tidy(text)
-    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
