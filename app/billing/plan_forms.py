@@ -39,8 +39,8 @@ class PlanForm(OfficeForm):
 
 
 def currencies(account: Account, plan: Plan | None) -> list[str]:
-    """What a plan may be priced in: the account's currency, and the one it has."""
-    return sorted({account.currency, *([plan.currency] if plan else [])})
+    """What a plan may be priced in: what the locations bill in, and what it is priced in already."""
+    return sorted({one.currency for one in account.locations} | ({plan.currency} if plan else set()))
 
 
 def _typed(plan: Plan) -> dict[str, Any]:

@@ -133,6 +133,8 @@ def _fill(account: Account, plan: Plan, details: PlanDetails) -> None:
     except ValueError as error:
         raise InvalidInput("Choose one of those offered.", "kind") from error
     plan.currency = details.currency or account.currency
+    if plan.currency not in {one.currency for one in account.locations}:
+        raise InvalidInput("Choose a currency that one of your locations bills in.", "currency")
     plan.monthly_minor = _price(details.monthly, plan.currency, "monthly")
     plan.setup_minor = _price(details.setup or "0", plan.currency, "setup")
     plan.recipient_minor = _price(details.recipient or "0", plan.currency, "recipient")

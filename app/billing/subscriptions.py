@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from decimal import Decimal
 
 import sqlalchemy as sa
 
@@ -39,6 +40,9 @@ def take(
         raise InvalidInput(f"{plan.title} is archived. Choose another plan.", "plan")
     if cycle not in plan.cycles:
         raise InvalidInput(f"{plan.title} is not offered for such a cycle.", "cycle")
+    if plan.currency != customer.location.currency:
+        there = f"{customer.location.name} bills in {customer.location.currency}"
+        raise InvalidInput(f"{plan.title} is priced in {plan.currency}, and {there}.", "plan")
     today = clock.today(customer.location.timezone)
     if abs(billing_starts_on - today) > FURTHEST:
         raise InvalidInput("Billing starts at most a year from today.", "billing_starts_on")
@@ -105,3 +109,9 @@ def keep(subscription: Subscription) -> None:
     """Take a planned end back; a paused subscription stays paused."""
     subscription.ended_on = None
     begin(subscription)
+
+
+def tax_rate(subscription: Subscription) -> Decimal:
+    """Percent that holds today: the plan's own rate, else that of the customer's location. Never frozen: it is law."""
+    own = subscription.plan.tax_rate
+    return subscription.customer.location.tax_rate if own is None else own

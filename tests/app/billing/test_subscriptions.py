@@ -16,6 +16,7 @@ from app.errors import Conflict, InvalidInput, NotFound
 from tests import make
 from tests.cast import Cast
 
+
 @pytest.fixture
 def noon() -> Iterator[None]:
     """It is 22 November 2026, 12:00 in Lisbon."""
@@ -138,13 +139,13 @@ class TestSubscriptions:
     def test_it_is_due_at_the_start_of_the_day_in_the_locations_zone(self, cast: Cast) -> None:
         lisbon = make.location(cast.acme, "Warsaw", timezone="Europe/Warsaw")
         taken = take(make.customer(cast.acme, location=lisbon), add(cast), starts_on=date(2026, 12, 1))
-        assert taken.due_at is None, "nobody is billed before being active"
+        before = taken.due_at
 
         with unit_of_work():
-            subscriptions.begin(db.session.merge(taken))
+            subscriptions.begin(taken := db.session.merge(taken))
 
-        assert taken.due_at is not None
-        assert taken.due_at.isoformat() == "2026-11-30T23:00:00+00:00"
+        assert before is None, "nobody is billed before being active"
+        assert str(taken.due_at) == "2026-11-30 23:00:00+00:00"
 
     def test_a_waived_setup_fee_is_not_billed(self, cast: Cast) -> None:
         assert take(make.customer(cast.acme), add(cast, setup="25"), setup_fee=False).setup_minor == 0
@@ -188,14 +189,28 @@ class TestSubscriptions:
             taken = db.session.merge(taken)
             subscriptions.begin(taken)
             subscriptions.end(taken, date(2026, 12, 1))
-        assert taken.due_at is None
+        assert not taken.bills_again
 
         with unit_of_work():
-            kept = db.session.merge(taken)
-            subscriptions.keep(kept)
-        assert kept.due_at is not None
+            subscriptions.keep(taken := db.session.merge(taken))
+        assert taken.bills_again
 
     @pytest.mark.parametrize("said", [{"cycle": Cycle.HALF_YEARLY}, {"starts_on": date(2030, 1, 1)}])
     def test_what_is_not_offered_cannot_be_taken(self, cast: Cast, said: dict[str, Any]) -> None:
         with pytest.raises(InvalidInput):
             take(make.customer(cast.acme), add(cast), **said)
+
+    def test_the_plans_tax_rate_goes_before_the_locations(self, cast: Cast) -> None:
+        with unit_of_work():
+            cast.acme.locations[0].tax_rate = Decimal(23)
+        own = take(make.customer(cast.acme), add(cast, tax_rate="0"))
+        usual = take(make.customer(cast.acme), add(cast, title="Business 30"))
+
+        assert (subscriptions.tax_rate(own), subscriptions.tax_rate(usual)) == (Decimal(0), Decimal(23))
+
+    def test_a_plan_in_another_currency_than_the_locations_cannot_be_taken(self, cast: Cast) -> None:
+        plan = add(cast)
+        abroad = make.location(cast.acme, "Warsaw", currency="PLN")
+
+        with pytest.raises(InvalidInput, match="priced in EUR, and Warsaw bills in PLN"):
+            take(make.customer(cast.acme, location=abroad), plan)
