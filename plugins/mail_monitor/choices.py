@@ -10,8 +10,8 @@ from app.accounts.models import Account
 from app.billing.models import Customer
 from app.db import db
 from app.errors import Conflict, NotFound
-from plugins.mail_monitor import messages
-from plugins.mail_monitor.records import Filing, How, Role
+from plugins.mail_monitor import messages, threads
+from plugins.mail_monitor.records import Direction, Filing, How, Role
 from plugins.mail_monitor.waiting import Choice, RememberedAddress
 
 PER_PAGE = 20
@@ -90,9 +90,11 @@ def _settle(choice: Choice, customer: Customer | None, by: str, *, by_itself: bo
             how=How.REMEMBERED if by_itself else How.BY_HAND,
             reason=f"{'Remembered' if by_itself else 'Chosen'} by {by}. {choice.sentence}"[:300],
             received_at=choice.received_at,
+            read_at=choice.received_at if choice.message.direction is Direction.OUTGOING else None,
             by=by,
         )
     )
+    threads.gather(db.session(), [choice.message_id])
 
 
 def _remember(choice: Choice, customer: Customer | None, by: str) -> None:

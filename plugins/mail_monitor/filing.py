@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from plugins.mail_monitor import threads
 from plugins.mail_monitor.batches import Batch, Item
 from plugins.mail_monitor.letters import Letter, Unreadable
 from plugins.mail_monitor.message_rows import Source, insert_missing, keep_blobs, note_sightings, put_messages
@@ -44,7 +45,8 @@ def file_batch(session: Session, source: Source, batch: Batch, hashes: Mapping[b
     keep_blobs(session, source, hashes)
     ids, new = put_messages(session, source, batch, readable, hashes)
     note_sightings(session, source, batch.place, readable, ids)
-    _file(session, source, readable, ids, new, tally)
+    _file(session, source, batch, readable, new, tally)
+    threads.gather(session, new.values())
     tally.duplicates = len(readable) - len(new)
     tally.stubs = keep_stubs(session, source, batch.place, batch.items)
     for item in batch.items:
@@ -59,8 +61,8 @@ def file_batch(session: Session, source: Source, batch: Batch, hashes: Mapping[b
 def _file(
     session: Session,
     source: Source,
+    batch: Batch,
     readable: Sequence[tuple[Item, Letter]],
-    ids: Mapping[int, int],
     new: Mapping[int, int],
     tally: Tally,
 ) -> None:
@@ -70,7 +72,7 @@ def _file(
     for item, _ in readable:
         if item.uid not in new:
             continue
-        common = {
+        common: dict[str, Any] = {
             "account_id": source.account_id,
             "email_account_id": source.email_account_id,
             "message_id": new[item.uid],
@@ -78,6 +80,9 @@ def _file(
         }
         if isinstance(item.decision, Filed):
             tally.filed += 1
+            # What was sent, and what an import brings, is nothing new to anybody.
+            old_news = batch.place.is_sent or item.received_at < batch.place.quiet_before
+            common["read_at"] = item.received_at if old_news else None
             filings += [
                 {**common, "customer_id": one.customer_id, "role": one.role, "how": one.how, "reason": one.reason}
                 for one in item.decision.places

@@ -12,6 +12,7 @@ from app.billing.models import Customer
 from app.db import db
 from app.errors import Conflict, NotFound
 from app.work import ring_after_commit
+from plugins.mail_monitor import threads
 from plugins.mail_monitor.accounts import JOB
 from plugins.mail_monitor.address_lists import address_key
 from plugins.mail_monitor.records import Direction, Filing, How, Message, Role, Sighting
@@ -122,10 +123,12 @@ def file_by_hand(account: Account, row_id: int, customer: Customer, by: str) -> 
                 role=Role.TO if outgoing else Role.SENDER,
                 how=How.BY_HAND,
                 reason=f"Filed by {by} out of quarantine.",
+                read_at=row.received_at if outgoing else None,
                 by=by,
             ),
         ]
     )
+    threads.gather(db.session(), [message.id])
     row.customer_id, row.message_id = customer.id, message.id
     _settle(row, QuarantineState.FILED, by)
     return message

@@ -11,6 +11,7 @@ from app import clock
 from app.billing.models import Customer
 from app.db import Base, choice
 from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.reading_models import Thread
 
 
 class Direction(StrEnum):
@@ -96,6 +97,7 @@ class Attachment(Base):
     content_id: Mapped[str] = mapped_column(sa.String(200), default="")
     size: Mapped[int]
     blob_hash: Mapped[str] = mapped_column(sa.String(64))
+    is_inline: Mapped[bool] = mapped_column(default=False)  # a picture that is shown inside the message
 
 
 class Blob(Base):
@@ -167,6 +169,7 @@ class Filing(Base):
         sa.UniqueConstraint("message_id", "customer_id"),
         sa.Index("ix_mail_monitor_filing_customer_id_received_at", "customer_id", "received_at", "id"),
         sa.Index("ix_mail_monitor_filing_email_account_id_filed_at", "email_account_id", "filed_at"),
+        sa.Index("ix_mail_monitor_filing_thread_id_received_at", "thread_id", "received_at", "id"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -177,6 +180,8 @@ class Filing(Base):
     role: Mapped[Role] = mapped_column(choice(Role))
     how: Mapped[How] = mapped_column(choice(How))
     reason: Mapped[str] = mapped_column(sa.String(300))
+    # Where it stands in the customer's list; a filing outside every thread is not listed. See `threads`.
+    thread_id: Mapped[int | None] = mapped_column(sa.ForeignKey("mail_monitor_thread.id"))
     received_at: Mapped[datetime]
     filed_at: Mapped[datetime] = mapped_column(default=clock.now)
     by: Mapped[str] = mapped_column(sa.String(254), default="")  # a user's name; empty: by itself
@@ -187,3 +192,4 @@ class Filing(Base):
 
     message: Mapped[Message] = relationship(back_populates="filings")
     customer: Mapped[Customer] = relationship()
+    thread: Mapped[Thread | None] = relationship()
