@@ -15,9 +15,12 @@ from app.accounts import routes as account_routes
 from app.accounts import signing_in
 from app.assets import HASHED_NAME
 from app.billing import routes as billing_routes
+from app.billing.models import Customer
+from app.billing.routes import describe_customer
 from app.config import Settings
 from app.installations import frame, guard
 from app.installations import routes as installation_routes
+from app.jobs import routes as job_routes
 from app.mailing import jobs as mailing_jobs
 from app.mailing.models import OutgoingMail
 from app.plugin import Registry
@@ -75,6 +78,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(account_routes.pages)
     app.register_blueprint(billing_routes.pages)
     app.register_blueprint(installation_routes.pages)
+    app.register_blueprint(job_routes.pages)
     if settings.is_demo:
         from app.styleguide import styleguide_pages  # made for looking at; production never loads it
 
@@ -83,10 +87,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:
-        for job in (*plugin.jobs, *plugin.hears.values()):
+        for job in plugin.jobs:
             app.extensions["bell"].know(plugin.name, job, plugin.queue)
+        for heard in plugin.hears.values():
+            app.extensions["bell"].know(plugin.name, heard, plugin.queue, Customer, describe_customer)
         for rows in plugin.due:
-            app.extensions["bell"].watch(plugin.name, rows.model, rows.job, plugin.queue)
+            app.extensions["bell"].watch(plugin.name, rows.model, rows.job, plugin.queue, rows.describe)
     cli.init_app(app)
     return app
 

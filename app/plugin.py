@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from app.access import OPERATORS, Allowed
 from app.events import Event
+from app.work import Describe
 
 Place = Literal["customer", "invoice", "systems"]
 ListPlace = Literal["customers", "invoices"]
@@ -72,10 +73,14 @@ class MenuEntry:
 
 @dataclass(frozen=True, slots=True)
 class DueRows:
-    """Rows that ask for background work: the model (with `Due` columns) and the job that works on one row."""
+    """Rows that ask for background work: the model (with `Due` columns) and the job that works on one row.
+
+    `describe(row)` puts a row in words for whoever looks at the jobs.
+    """
 
     model: type
     job: Callable[[int], None]
+    describe: Describe | None = None
 
 
 @dataclass(frozen=True, slots=True)

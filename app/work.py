@@ -6,8 +6,8 @@ A ring may be lost or come twice: the row stays due until a job has moved `due_a
 
 import secrets
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -33,6 +33,18 @@ RESULT_TTL_S, FAILURE_TTL_S = 3600, 7 * 24 * 3600
 STALE = timedelta(seconds=60)
 JOB_PATH = "app.work.perform"
 NOWHERE = "redis://127.0.0.1:1/0"  # without a Redis every ring is lost, and the sweep goes on trying
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """A row in words, and the endpoint of the page on which a person finds it; "" where there is none."""
+
+    words: str
+    endpoint: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+Describe = Callable[[Any], About]
 
 
 class Due:
@@ -118,10 +130,12 @@ def _lease_end() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A function that workers may run, and the queue it runs on."""
+    """A function that workers may run, the queue it runs on, and how the row that its last id names is put in words."""
 
     run: Callable[..., None]
     queue: str
+    model: Any = None
+    describe: "Describe | None" = None
 
 
 class Bell:
@@ -133,13 +147,27 @@ class Bell:
         self.jobs: dict[str, Known] = {}
         self.kinds: list[tuple[Any, str]] = []
 
-    def know(self, owner: str, run: Callable[..., None], queue: str = "default") -> None:
-        """Let workers run `run`; its name is `<owner>.<function name>`."""
-        self.jobs[job_name(owner, run)] = Known(run, queue)
+    def know(
+        self,
+        owner: str,
+        run: Callable[..., None],
+        queue: str = "default",
+        model: Any = None,
+        describe: Describe | None = None,
+    ) -> None:
+        """Let workers run `run`; its name is `<owner>.<function name>`. The last of its ids is one of `model`'s."""
+        self.jobs[job_name(owner, run)] = Known(run, queue, model, describe)
 
-    def watch(self, owner: str, model: Any, run: Callable[[int], None], queue: str = "default") -> None:
+    def watch(
+        self,
+        owner: str,
+        model: Any,
+        run: Callable[[int], None],
+        queue: str = "default",
+        describe: Describe | None = None,
+    ) -> None:
         """Let the sweep ring `run` with the id of each due row of `model`."""
-        self.know(owner, run, queue)
+        self.know(owner, run, queue, model, describe)
         self.kinds.append((model, job_name(owner, run)))
 
     @property

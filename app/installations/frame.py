@@ -52,7 +52,7 @@ class Strip:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    account: Account
+    account: Account | None  # None on pages of the server itself
     user: User
     role_label: str
     menu: list[Group]
@@ -61,7 +61,7 @@ class Frame:
     bottom: list[Entry]
     heartbeat: Heartbeat
     strips: list[Strip]
-    marketplace_url: str
+    marketplace_url: str | None
     search_url: str | None
     sign_out_url: str
     bell: object | None = None
@@ -77,15 +77,23 @@ def current_frame() -> Frame | None:
     if not has_request_context():
         return None
     if "frame" not in g:
-        g.frame = _frame_of_failure() if g.get("failing") else _frame() if g.get("membership") else None
+        g.frame = _frame_of_failure() if g.get("failing") else _frame_here()
     frame: Frame | None = g.frame
     return frame
+
+
+def _frame_here() -> Frame | None:
+    if g.get("membership"):
+        return _frame()
+    return _frame_of_server() if g.get("looks_after_server") else None
 
 
 def _frame_of_failure() -> Frame | None:
     """The frame around an error page: whatever broke the page must not break this one too."""
     try:
         end_reading()
+        if g.get("looks_after_server"):
+            return _frame_of_server()
         if g.get("membership") is None and not _enter_some_account():
             return None
         return _frame()
@@ -116,13 +124,32 @@ def _frame() -> Frame:
         user=current_user,
         role_label=role.label,
         menu=menu,
-        name_menu=_account_entries(role),
+        name_menu=[*_account_entries(role), *_server_entries()],
         accounts=_other_accounts(),
         bottom=entries[:3],
-        heartbeat=_heartbeat(account),
+        heartbeat=_heartbeat(account.timezone),
         strips=_strips(role),
         marketplace_url=url_for("installations.marketplace"),
         search_url=url_for("billing.customers") if role in OFFICE else None,
+        sign_out_url=url_for("accounts.sign_out"),
+    )
+
+
+def _frame_of_server() -> Frame:
+    """Around the pages of whoever looks after this server: they belong to no account."""
+    entries = _server_entries()
+    return Frame(
+        account=None,
+        user=current_user,
+        role_label="Instance administrator",
+        menu=[Group("Server", entries)],
+        name_menu=[],
+        accounts=_other_accounts(),
+        bottom=entries,
+        heartbeat=_heartbeat("UTC"),
+        strips=[],
+        marketplace_url=None,
+        search_url=None,
         sign_out_url=url_for("accounts.sign_out"),
     )
 
@@ -143,6 +170,10 @@ def _account_entries(role: Role) -> list[Entry]:
     return [_entry("Business settings", "installations.settings")] if role in OFFICE else []
 
 
+def _server_entries() -> list[Entry]:
+    return [_entry("Background jobs", "jobs.overview")] if current_user.is_instance_admin else []
+
+
 def _plugin_groups(role: Role) -> list[Group]:
     groups = []
     for plugin, installation in active_installations(g.account.id):
@@ -160,15 +191,15 @@ def _other_accounts() -> list[Entry]:
     return [
         Entry(one.account.name, url_for("accounts.home", account_slug=one.account.slug))
         for one in current_user.memberships
-        if one.account_id != g.account.id
+        if g.get("account") is None or one.account_id != g.account.id
     ]
 
 
-def _heartbeat(account: Account) -> Heartbeat:
+def _heartbeat(zone: str) -> Heartbeat:
     since = silent_since()
     if since is None:
         return Heartbeat(True, "Background work runs")
-    return Heartbeat(False, f"Waiting for a worker since {local(since, account.timezone):%H:%M}")
+    return Heartbeat(False, f"Waiting for a worker since {local(since, zone):%H:%M}")
 
 
 def _strips(role: Role) -> list[Strip]:

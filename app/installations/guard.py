@@ -51,14 +51,21 @@ def _guard() -> Response | None:
     if not current_user.is_authenticated:
         return _ask_to_sign_in()
     structlog.contextvars.bind_contextvars(user_id=current_user.id)
-    if who == INSTANCE_ADMINS and not current_user.is_instance_admin:
-        raise NotFound
+    if who == INSTANCE_ADMINS:
+        _enter_server()
     if not isinstance(who, Audience):
         _enter_account()
         if g.membership.role not in who:
             _refuse()
         _enter_installation()
     return None
+
+
+def _enter_server() -> None:
+    """The server's own pages belong to no account."""
+    if not current_user.is_instance_admin:
+        raise NotFound
+    g.looks_after_server = True
 
 
 def _enter_account() -> None:

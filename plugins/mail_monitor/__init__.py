@@ -23,7 +23,10 @@ plugin = Plugin(
     panels=(Panel("systems", panels.systems_panel),),
     tabs=(Tab("crm", "CRM", panels.crm_tab, panels.count_messages),),
     hears={CustomerActivated: jobs.customer_has_address, CustomerChanged: jobs.customer_has_address},
-    due=(DueRows(EmailAccount, jobs.work_on_account), DueRows(ConnectionTest, jobs.test_connection)),
+    due=(
+        DueRows(EmailAccount, jobs.work_on_account, panels.describe_account),
+        DueRows(ConnectionTest, jobs.test_connection),
+    ),
     queue="mail",
     commands=cli.commands,
     switched_off=accounts.forget_all,

@@ -4,9 +4,11 @@ from flask import render_template, request
 
 from app.billing.models import Customer
 from app.installations.models import Installation
+from app.work import About
 from plugins.mail_monitor import choices, customer_addresses, messages, quarantine
 from plugins.mail_monitor.accounts import all_of
 from plugins.mail_monitor.asked import page_number
+from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Direction
 
 PARTS = ("messages", "addresses")
@@ -55,3 +57,8 @@ def before_switching_off(installation: Installation) -> str:
         f"{accounts} not watched any more and the passwords are forgotten. Everything filed stays, and watching again "
         "goes on where it stopped."
     )
+
+
+def describe_account(account: EmailAccount) -> About:
+    """An email account in the words of the job list."""
+    return About(account.email_address, "mail_monitor.account", {"email_account_id": account.id})

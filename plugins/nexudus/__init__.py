@@ -29,7 +29,7 @@ plugin = Plugin(
         Column("invoices", "Nexudus", export_panels.invoice_cells),
     ),
     hears={CustomerActivated: jobs.link_customer},
-    due=(DueRows(Connection, jobs.work_on_connection),),
+    due=(DueRows(Connection, jobs.work_on_connection, panels.describe_connection),),
     queue="nexudus",
     commands=cli.commands,
     switched_off=connecting.switched_off,

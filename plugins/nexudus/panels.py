@@ -11,6 +11,7 @@ from app.access import Role
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.installations.models import Installation
+from app.work import About
 from plugins.nexudus import (
     addresses,
     connecting,
@@ -150,6 +151,11 @@ def choices_waiting(installation: Installation) -> tuple[int, str]:
         return 0, ""
     count = listing_pages.state_counts(connection).get(LinkState.CHOICE, 0)
     return count, "ask" if count else ""
+
+
+def describe_connection(connection: Connection) -> About:
+    """A connection in the words of the job list."""
+    return About(f"Connection to {connection.business_name}", "installations.systems")
 
 
 def may_set_up() -> bool:

@@ -5,8 +5,10 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, g, request, url_for
 
+from app.billing.models import Customer
 from app.installations.services import active_installations
 from app.typed import problem_of, tidy
+from app.work import About
 
 pages = Blueprint("billing", __name__)
 LONGEST_ASKED = 200
@@ -16,6 +18,11 @@ def asked(name: str) -> str:
     """A parameter of the address as tidied text; "" when it is not there or nobody can have typed it."""
     text = tidy(request.args.get(name, ""))
     return "" if problem_of(text, LONGEST_ASKED) else text
+
+
+def describe_customer(customer: Customer) -> About:
+    """A customer in the words of the job list."""
+    return About(customer.full_name, "billing.customer", {"customer_id": customer.id})
 
 
 def page_number() -> int:

@@ -1,0 +1,1 @@
+"""The dashboard of background jobs, for whoever looks after this server."""
