@@ -14,9 +14,11 @@ from app import cli, db, failures, formats, health, htmx, logs, work
 from app.accounts import routes as account_routes
 from app.accounts import signing_in
 from app.assets import HASHED_NAME
+from app.billing import jobs as billing_jobs
 from app.billing import routes as billing_routes
+from app.billing.life_models import PlannedMove
 from app.billing.models import Customer
-from app.billing.routes import describe_customer
+from app.billing.routes import describe_customer, describe_planned_move
 from app.config import Settings
 from app.installations import frame, guard
 from app.installations import routes as installation_routes
@@ -84,6 +86,7 @@ def create_app(settings: Settings | None = None) -> Flask:
 
         app.register_blueprint(styleguide_pages)
     app.extensions["bell"].watch("host", OutgoingMail, mailing_jobs.send_mail)
+    app.extensions["bell"].watch("host", PlannedMove, billing_jobs.make_planned_move, describe=describe_planned_move)
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:

@@ -52,7 +52,7 @@ def record(
         AuditEntry(
             account_id=account_id or getattr(about, "account_id", None) or _current_account_id(),
             at=clock.now(),
-            actor=actor or _signed_in() or "system",
+            actor=actor or current_actor(),
             action=action,
             object_kind=type(about).__name__ if about is not None else None,
             object_id=getattr(about, "id", None),
@@ -64,10 +64,11 @@ def record(
     )
 
 
-def _signed_in() -> str | None:
+def current_actor() -> str:
+    """The email of whoever is signed in, else "system"."""
     if has_request_context() and current_user.is_authenticated:
         return str(current_user.email)
-    return None
+    return "system"
 
 
 def _current_account_id() -> int | None:

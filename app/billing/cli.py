@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from app.accounts.services import account_by_slug
 from app.accounts.signing_in import email_key
-from app.billing import csv_files
+from app.billing import csv_files, life
 from app.billing import customers as service
 from app.billing.csv_files import Outcome
 from app.billing.models import Customer, CustomerStatus
@@ -63,7 +63,7 @@ def activate(slug: str, email: str | None, everybody: bool) -> dict[str, Any]:
     for some in _in_parts(ids):
         with unit_of_work():
             account = account_by_slug(slug)
-            activated += sum(service.activate(service.locked(account, one)) for one in some)
+            activated += sum(life.activate(service.locked(account, one)) for one in some)
     return {"activated": activated}
 
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from app import clock
 from app.accounts.models import Account
 from app.accounts.signing_in import email_key
-from app.billing import customers, invoices
+from app.billing import customers, invoices, life
 from app.billing.customers import Details
 from app.billing.lines import Line
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
@@ -121,7 +121,13 @@ def _take_customer(account: Account, cells: Mapping[str, str]) -> None:
     texts["country"] = texts["country"].strip().upper()
     details = Details(location_id=_location(account, cells["location"]), **texts)
     status = _word(cells["status"], CustomerStatus, CustomerStatus.INACTIVE)
-    customers.take_over(account, details, status, _moment(cells["signed_up_at"], account, "signed_up_at"))
+    signed_up_at = _moment(cells["signed_up_at"], account, "signed_up_at")
+    customer = customers.add(account, details)
+    customer.signed_up_at = signed_up_at
+    if status == CustomerStatus.ACTIVE:
+        life.activate(customer)  # activated now, whenever that was where they come from
+    else:
+        customer.status = status
 
 
 def _location(account: Account, name: str) -> int:

@@ -1,21 +1,20 @@
-"""Customers: finding them, adding and changing them, and whether they are active. Changes rows, never commits."""
+"""Customers: finding them, adding and changing them. What moves them from status to status is `life`. Never commits."""
 
 from dataclasses import dataclass, fields
-from datetime import datetime
 
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import selectinload
 
-from app import audit, clock
+from app import audit
 from app.accounts.models import Account, Location
 from app.accounts.services import COUNTRIES, checked_email
 from app.accounts.signing_in import email_key
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
-from app.events import CustomerActivated, CustomerChanged
+from app.events import CustomerChanged
 from app.installations.services import announce
 from app.typed import fold, problem_of, tidy
 
@@ -128,19 +127,8 @@ def add(account: Account, details: Details, *, pick_number: bool = False) -> Cus
     if pick_number and customer.mailbox_number is None:
         customer.mailbox_number = next_mailbox_number(customer.location_id)
     db.session.add(customer)
-    _flush()
+    flush()
     audit.record("customer_added", customer)
-    return customer
-
-
-def take_over(account: Account, details: Details, status: CustomerStatus, signed_up_at: datetime) -> Customer:
-    """A customer as another system knew it, in the status it had there; an active one counts as activated now."""
-    customer = add(account, details)
-    customer.signed_up_at = signed_up_at
-    if status == CustomerStatus.ACTIVE:
-        activate(customer)
-    else:
-        customer.status = status
     return customer
 
 
@@ -151,32 +139,10 @@ def edit(account: Account, customer: Customer, details: Details) -> bool:
     changed = sorted(one.key for one in sa.inspect(customer).attrs if one.history.has_changes())
     if not changed:
         return False
-    _flush()
+    flush()
     audit.record("customer_changed", customer, fields=changed)
     if CONTACT_DATA.intersection(changed):
         announce(CustomerChanged(customer.account_id, customer.id))
-    return True
-
-
-def activate(customer: Customer) -> bool:
-    """Make a customer active, with a mailbox number if there is none yet; False when it is active already."""
-    if customer.status == CustomerStatus.ACTIVE:
-        return False
-    customer.status, customer.activated_at = CustomerStatus.ACTIVE, clock.now()
-    if customer.mailbox_number is None:
-        customer.mailbox_number = next_mailbox_number(customer.location_id)
-    _flush()
-    audit.record("customer_activated", customer)
-    announce(CustomerActivated(customer.account_id, customer.id))
-    return True
-
-
-def deactivate(customer: Customer) -> bool:
-    """End a customer's service; number, invoices and links stay. False when it is inactive already."""
-    if customer.status == CustomerStatus.INACTIVE:
-        return False
-    before, customer.status = customer.status, CustomerStatus.INACTIVE
-    audit.record("customer_deactivated", customer, before=before.value)
     return True
 
 
@@ -199,14 +165,18 @@ def set_billed_by_for_all(account: Account, plugin: str, chosen: sa.Select[int])
 
 
 def next_mailbox_number(location_id: int) -> str:
-    """One more than the highest number at a location; the location stays locked until the unit is committed."""
+    """One more than the highest number at a location; the location stays locked until the unit is committed.
+
+    A number is not given again by itself when it is free: mail for whoever had it may still come.
+    """
     db.session.execute(sa.select(Location.id).where(Location.id == location_id).with_for_update())
     number = Customer.mailbox_number
     highest = db.session.scalar(
         sa.select(sa.func.max(sa.cast(number, sa.Integer))).where(
             Customer.location_id == location_id,
-            sa.func.ltrim(number, "0123456789") == "",  # digits only; a hand-written "A-7" does not count
-            sa.func.length(number).between(1, 9),
+            # Not what somebody made up: "A-7", or a number longer than ours will ever be.
+            sa.func.ltrim(number, "0123456789") == "",
+            sa.func.length(number).between(1, 7),
         )
     )
     return str((highest or FIRST_MAILBOX_NUMBER - 1) + 1)
@@ -257,7 +227,8 @@ def _refuse_taken(customer: Customer) -> None:
         raise InvalidInput(f"{same_number.full_name} has this number already.", "mailbox_number")
 
 
-def _flush() -> None:
+def flush() -> None:
+    """Write what changed; `Conflict` when an email or a mailbox number was taken by somebody else a moment ago."""
     try:
         db.session.flush()
     except IntegrityError as error:

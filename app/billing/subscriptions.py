@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from app import audit, clock
 from app.billing import periods
-from app.billing.models import Customer
+from app.billing.models import Customer, CustomerStatus
 from app.billing.subscription_models import Cycle, Plan, Subscription
 from app.db import db
 from app.errors import InvalidInput
@@ -106,9 +106,10 @@ def end(subscription: Subscription, ended_on: date) -> None:
 
 
 def keep(subscription: Subscription) -> None:
-    """Take a planned end back; a paused subscription stays paused."""
+    """Take a planned end back; while the customer is not active, nothing is billed all the same."""
     subscription.ended_on = None
-    begin(subscription)
+    if subscription.customer.status == CustomerStatus.ACTIVE:
+        begin(subscription)
 
 
 def tax_rate(subscription: Subscription) -> Decimal:

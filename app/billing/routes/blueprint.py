@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, g, request, url_for
 
+from app.billing.life_models import PlannedMove
 from app.billing.models import Customer
 from app.installations.services import active_installations
 from app.typed import problem_of, tidy
@@ -23,6 +24,12 @@ def asked(name: str) -> str:
 def describe_customer(customer: Customer) -> About:
     """A customer in the words of the job list."""
     return About(customer.full_name, "billing.customer", {"customer_id": customer.id})
+
+
+def describe_planned_move(move: PlannedMove) -> About:
+    """A planned move in the words of the job list."""
+    words = f"{move.customer.full_name}: {move.aim.value} on {move.day.isoformat()}"
+    return About(words, "billing.customer", {"customer_id": move.customer_id})
 
 
 def page_number() -> int:

@@ -6,7 +6,7 @@ from flask import Response, flash, g, redirect, render_template, request, url_fo
 
 from app.access import OFFICE, allow
 from app.accounts.services import COUNTRIES
-from app.billing import collecting, invoices, outlook
+from app.billing import collecting, invoices, life, outlook
 from app.billing import customers as service
 from app.billing.customers import Search
 from app.billing.forms import CustomerForm, OfficeForm
@@ -120,7 +120,7 @@ def activate_customer(customer_id: int) -> str | Response:
         return _ask("activate", customer_id)
     with unit_of_work():
         row = service.locked(g.account, customer_id)
-        service.activate(row)
+        life.activate(row)
         sentence = f"{row.full_name} is active, with mailbox number {row.mailbox_number}."
     flash(sentence, "done")
     return go_to(url_for(".customer", customer_id=customer_id))
@@ -133,7 +133,7 @@ def deactivate_customer(customer_id: int) -> str | Response:
         return _ask("deactivate", customer_id)
     with unit_of_work():
         row = service.locked(g.account, customer_id)
-        service.deactivate(row)
+        life.deactivate(row)
         sentence = f"{row.full_name} is inactive."
     flash(sentence, "done")
     return go_to(url_for(".customer", customer_id=customer_id))

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.audit import AuditEntry
-from app.billing import customers
+from app.billing import customers, life
 from app.billing.customers import Details, Search
 from app.billing.models import Customer, CustomerStatus
 from app.db import db, unit_of_work
@@ -207,7 +207,7 @@ class TestActivating:
         make.installation(cast.acme, "example")
 
         with unit_of_work():
-            assert customers.activate(customers.locked(cast.acme, customer.id))
+            assert life.activate(customers.locked(cast.acme, customer.id))
 
         assert customer.status == CustomerStatus.ACTIVE
         assert customer.mailbox_number == "1001"
@@ -220,7 +220,7 @@ class TestActivating:
         make.installation(cast.acme, "example")
 
         with unit_of_work():
-            assert not customers.activate(customers.locked(cast.acme, customer.id))
+            assert not life.activate(customers.locked(cast.acme, customer.id))
         assert bell.rings == []
 
     def test_nobody_is_rung_for_while_the_plugin_is_not_connected(self, cast: Cast, bell: HeardBell) -> None:
@@ -228,14 +228,14 @@ class TestActivating:
         make.installation(cast.acme, "example", state=InstallationState.ON)
 
         with unit_of_work():
-            customers.activate(customers.locked(cast.acme, customer.id))
+            life.activate(customers.locked(cast.acme, customer.id))
         assert bell.rings == []
 
     def test_a_deactivated_customer_keeps_number_and_biller(self, cast: Cast) -> None:
         customer = make.customer(cast.acme, mailbox_number="1042", billed_by="nexudus")
 
         with unit_of_work():
-            assert customers.deactivate(customers.locked(cast.acme, customer.id))
+            assert life.deactivate(customers.locked(cast.acme, customer.id))
 
         assert (customer.status, customer.mailbox_number, customer.billed_by) == ("inactive", "1042", "nexudus")
         assert audited("customer_deactivated") == 1

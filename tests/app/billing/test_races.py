@@ -13,10 +13,11 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.accounts.models import Account
-from app.billing import collecting, invoices
+from app.billing import collecting, invoices, life
 from app.billing.collecting import PaidBy
+from app.billing.life_models import CustomerMove
 from app.billing.lines import Line
-from app.billing.models import Customer, Invoice, InvoiceLine
+from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceLine
 from app.config import Settings
 from app.db import db, end_reading, unit_of_work
 from app.errors import Conflict
@@ -79,6 +80,16 @@ def add_lines_or_take(number: int, ids: list[int]) -> list[int]:
     return won
 
 
+def activate_everybody(number: int, ids: list[int]) -> list[int]:
+    """Activate all customers, each process in an order of its own; answers whom it activated."""
+    won = []
+    for customer_id in ids[number:] + ids[:number]:
+        with unit_of_work() as session:
+            if life.activate(session.get_one(Customer, customer_id, with_for_update=True)):
+                won.append(customer_id)
+    return won
+
+
 def run_apart(settings: Settings, work: Work, number: int, ids: list[int], start: Barrier, out: "Queue[Any]") -> None:
     from app import create_app  # in a process of its own
 
@@ -138,3 +149,15 @@ def test_no_line_is_added_once_somebody_collects(app: Flask, cast: Cast) -> None
     assert sum(sum(totals) for totals in frozen) == db.session.scalar(sa.select(sa.func.sum(Invoice.total_minor)))
     lines = sa.select(sa.func.sum(InvoiceLine.net_minor + InvoiceLine.tax_minor))
     assert db.session.scalar(lines) == db.session.scalar(sa.select(sa.func.sum(Invoice.total_minor)))
+
+
+@pytest.mark.processes
+def test_eight_processes_activate_each_customer_once_with_a_number_of_its_own(app: Flask, cast: Cast) -> None:
+    ids = [make.customer(cast.acme, status=CustomerStatus.INACTIVE).id for _ in range(INVOICES)]
+
+    won = race(app, activate_everybody, ids)
+
+    assert sorted(customer_id for mine in won for customer_id in mine) == sorted(ids)
+    numbers = list(db.session.scalars(sa.select(Customer.mailbox_number)))
+    assert sorted(map(str, numbers)) == [str(1001 + place) for place in range(INVOICES)]
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(CustomerMove)) == INVOICES

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 
 from app import clock
-from app.billing import customers
+from app.billing import customers, life
 from app.billing.models import CustomerStatus
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput
@@ -31,7 +31,7 @@ def test_whoever_signs_up_later_gets_what_was_written_before(
     scan(desk)
     nadia = make.customer(cast.acme, email="nadia@voss.example", status=CustomerStatus.INACTIVE)
     with unit_of_work():
-        customers.activate(customers.get(cast.acme, nadia.id))
+        life.activate(customers.get(cast.acme, nadia.id))
     assert ("mail_monitor.customer_has_address", desk.installation_id, nadia.id) in bell.rings
     bell.answer()
     assert filed() == [("Before I sign up", nadia.id)]

@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 
 from app import clock, effects
-from app.billing import collecting, customers
+from app.billing import collecting, life
 from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
 from app.effects import Effect
@@ -163,7 +163,7 @@ def test_what_was_created_before_its_customer_was_linked_goes_and_after_deactiva
     early = newer_invoice(later)
     work_again(bell)
     with unit_of_work():
-        customers.deactivate(db.session.get_one(Customer, later.id))
+        life.deactivate(db.session.get_one(Customer, later.id))
     export_now()
     assert fresh(early).status == InvoiceStatus.CLOSED
 

@@ -9,7 +9,7 @@ import time_machine
 from flask import Flask
 
 from app import clock, effects
-from app.billing import customers
+from app.billing import life
 from app.billing.models import Customer, CustomerStatus
 from app.db import db, unit_of_work
 from plugins.nexudus.models import Connection, How, LinkRun, LinkState, MemberLink
@@ -165,7 +165,7 @@ def test_a_customer_who_becomes_active_is_linked_without_anyone_doing_anything(
     customer = make.customer(cast.acme, status=CustomerStatus.INACTIVE, email="new@quill.example")
     there.member("new@quill.example")
     with unit_of_work():
-        customers.activate(db.session.get_one(Customer, customer.id))
+        life.activate(db.session.get_one(Customer, customer.id))
     assert ("nexudus.link_customer", connected.installation_id, customer.id) in bell.rings
     bell.answer()
     assert state_of(customer) == LinkState.LINKED
@@ -415,7 +415,7 @@ class TestByHand:
         customer = make.customer(cast.acme, status=CustomerStatus.INACTIVE)
         ana.post(f"/acme/nexudus/customers/{customer.id}/unlink", data={"reason": ""})
         with unit_of_work():
-            customers.activate(db.session.get_one(Customer, customer.id))
+            life.activate(db.session.get_one(Customer, customer.id))
         bell.answer()
         assert state_of(customer) == LinkState.BILLED_HERE
         assert there.members() == []

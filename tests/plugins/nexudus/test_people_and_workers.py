@@ -13,7 +13,7 @@ from urllib3.exceptions import MaxRetryError
 from urllib3.exceptions import SSLError as UrllibSSLError
 
 from app import clock
-from app.billing import collecting, customers, invoices
+from app.billing import collecting, invoices, life
 from app.billing.lines import Line
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
@@ -277,7 +277,7 @@ def test_a_new_customer_never_inherits_the_member_of_a_deleted_link(
     member_id = theirs.member_id
     ana.post(f"/acme/nexudus/customers/{old.id}/unlink", data={"reason": ""})
     with unit_of_work():
-        customers.deactivate(db.session.get_one(Customer, old.id))
+        life.deactivate(db.session.get_one(Customer, old.id))
     ana.post(f"/acme/nexudus/customers/{old.id}/connect-again")
     new = make.customer(cast.acme, email="new@quill.example")
     work_again(bell)
@@ -295,7 +295,7 @@ def test_connect_again_leaves_a_link_alone(
     ana.get(f"/acme/nexudus/customers/{customer.id}/members?q=studio@fennimore.example", htmx=True)
     ana.post(f"/acme/nexudus/customers/{customer.id}/link", data={"member_id": studio, "sure": "yes"})
     with unit_of_work():
-        customers.activate(db.session.get_one(Customer, customer.id))
+        life.activate(db.session.get_one(Customer, customer.id))
     ana.post(f"/acme/nexudus/customers/{customer.id}/connect-again")
     bell.answer()
     link = link_of(customer)
