@@ -5,9 +5,10 @@ from datetime import date, datetime
 from typing import Literal
 
 from app import clock
-from app.billing import collecting, invoices
+from app.billing import collecting, invoices, life
+from app.billing.life_models import Aim, Deed
 from app.billing.models import BY_HAND, GATEWAY, Customer, CustomerStatus, Invoice, InvoiceStatus
-from app.formats import day, moment, zone
+from app.formats import day, moment, on_day, zone
 from app.installations.models import Installation
 from app.plugin import registry
 
@@ -22,6 +23,13 @@ class Outlook:
 
 def of_customer(customer: Customer) -> Outlook:
     """What comes next for a customer."""
+    move = life.planned(customer)
+    if move is not None:
+        doing = "Becomes active" if move.aim == Aim.ACTIVATE else "The service ends"
+        return Outlook("next", f"{doing} {on_day(move.day)}, as {move.by} planned.")
+    if customer.status == CustomerStatus.LOCKED:
+        why = next((one.why for one in life.moves_of(customer, most=1) if one.deed == Deed.LOCKED), "")
+        return Outlook("stuck", f"Locked: {why or 'for non-payment.'} Collect what is open, then unlock.")
     if customer.status != CustomerStatus.ACTIVE:
         return _INACTIVE[customer.status]
     open_sums = " and ".join(str(money) for money in invoices.open_of([customer.id]).get(customer.id, []))
@@ -37,9 +45,8 @@ def of_customer(customer: Customer) -> Outlook:
 
 _INACTIVE = {
     CustomerStatus.LEAD: Outlook("next", "Signed up, but did not finish. Activate to begin the service."),
-    CustomerStatus.SCHEDULED: Outlook("next", "Becomes active on the planned day."),
+    CustomerStatus.SCHEDULED: Outlook("stuck", "No day is planned. Activate when the service begins."),
     CustomerStatus.INACTIVE: Outlook("done", "No service runs, and nothing further is billed."),
-    CustomerStatus.LOCKED: Outlook("stuck", "Locked for non-payment. Collect what is open, then activate again."),
     CustomerStatus.CANCELLED: Outlook("done", "Cancelled. Nothing further is billed."),
 }
 

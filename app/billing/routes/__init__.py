@@ -1,6 +1,14 @@
 """Pages of customers, invoices and plans: several modules hang their views on one blueprint."""
 
-from app.billing.routes import customer_pages, invoice_pages, plan_pages
+from app.billing.routes import customer_pages, invoice_pages, life_pages, plan_pages
 from app.billing.routes.blueprint import describe_customer, describe_planned_move, pages
 
-__all__ = ["customer_pages", "describe_customer", "describe_planned_move", "invoice_pages", "pages", "plan_pages"]
+__all__ = [
+    "customer_pages",
+    "describe_customer",
+    "describe_planned_move",
+    "invoice_pages",
+    "life_pages",
+    "pages",
+    "plan_pages",
+]

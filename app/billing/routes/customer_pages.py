@@ -1,4 +1,4 @@
-"""Customers: the list that searches as one types, the record, adding and changing, activating and deactivating."""
+"""Customers: the list that searches as one types, the record, adding and changing."""
 
 from typing import Any
 
@@ -6,10 +6,10 @@ from flask import Response, flash, g, redirect, render_template, request, url_fo
 
 from app.access import OFFICE, allow
 from app.accounts.services import COUNTRIES
-from app.billing import collecting, invoices, life, outlook
+from app.billing import collecting, invoices, life, outlook, subscriptions
 from app.billing import customers as service
 from app.billing.customers import Search
-from app.billing.forms import CustomerForm, OfficeForm
+from app.billing.forms import CustomerForm
 from app.billing.models import Customer, CustomerStatus, InvoiceStatus
 from app.billing.routes.blueprint import asked, page_number, pages, plugin_titles, tab
 from app.db import unit_of_work
@@ -113,32 +113,6 @@ def edit_customer(customer_id: int) -> str | tuple[str, int] | Response:
     return _draw_form(form, service.get(g.account, customer_id))
 
 
-@pages.route("/<account_slug>/customers/<int:customer_id>/activate", methods=["GET", "POST"])
-@allow(OFFICE)
-def activate_customer(customer_id: int) -> str | Response:
-    if not OfficeForm().validate_on_submit():
-        return _ask("activate", customer_id)
-    with unit_of_work():
-        row = service.locked(g.account, customer_id)
-        life.activate(row)
-        sentence = f"{row.full_name} is active, with mailbox number {row.mailbox_number}."
-    flash(sentence, "done")
-    return go_to(url_for(".customer", customer_id=customer_id))
-
-
-@pages.route("/<account_slug>/customers/<int:customer_id>/deactivate", methods=["GET", "POST"])
-@allow(OFFICE)
-def deactivate_customer(customer_id: int) -> str | Response:
-    if not OfficeForm().validate_on_submit():
-        return _ask("deactivate", customer_id)
-    with unit_of_work():
-        row = service.locked(g.account, customer_id)
-        life.deactivate(row)
-        sentence = f"{row.full_name} is inactive."
-    flash(sentence, "done")
-    return go_to(url_for(".customer", customer_id=customer_id))
-
-
 def _wanted() -> Search:
     """What the address asks for. Without a status it is the active ones; a search alone looks through all."""
     text = asked("q")
@@ -174,6 +148,8 @@ def _record(customer: Customer) -> dict[str, Any]:
     return {
         "customer": customer,
         "outlook": outlook.of_customer(customer),
+        "has": subscriptions.of(customer),
+        "move": life.planned(customer),
         "open": invoices.open_of([customer.id]).get(customer.id, []),
         "open_count": counts.get(InvoiceStatus.PENDING, 0),
         "invoice_count": sum(counts.values()),
@@ -187,16 +163,3 @@ def _record(customer: Customer) -> dict[str, Any]:
 def _draw_form(form: CustomerForm, customer: Customer | None) -> str | tuple[str, int]:
     html = page_or_partial("billing/edit_customer.html", "billing/_customer_form.html", form=form, customer=customer)
     return (html, 422) if form.is_submitted() else html
-
-
-def _ask(deed: str, customer_id: int) -> str:
-    customer = service.get(g.account, customer_id)
-    return page_or_partial(
-        "billing/customer_question.html",
-        "billing/_customer_question.html",
-        deed=deed,
-        customer=customer,
-        open=invoices.open_of([customer.id]).get(customer.id, []),
-        biller=collecting.taken_over_by(customer),
-        title_of=outlook.title_of,
-    )
