@@ -57,7 +57,9 @@ def worker(queue: str) -> None:
         job_monitoring_interval=5,
         maintenance_interval=5,
     )
-    process.work(logging_level=current_app.config["SETTINGS"].log_level.upper())
+    # At "info" RQ says every few seconds that it tidied up; what jobs did stands in our own lines.
+    level = current_app.config["SETTINGS"].log_level.upper()
+    process.work(logging_level="DEBUG" if level == "DEBUG" else "WARNING")
 
 
 @click.command()
