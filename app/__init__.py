@@ -13,6 +13,7 @@ from whitenoise import WhiteNoise
 from app import cli, db, failures, formats, health, htmx, logs, work
 from app.accounts import routes as account_routes
 from app.accounts import signing_in
+from app.activity import routes as activity_routes
 from app.assets import HASHED_NAME
 from app.billing import jobs as billing_jobs
 from app.billing import routes as billing_routes
@@ -26,6 +27,7 @@ from app.jobs import routes as job_routes
 from app.mailing import jobs as mailing_jobs
 from app.mailing.models import OutgoingMail
 from app.plugin import Registry
+from app.problems import routes as problem_routes
 from app.vault import Vault
 
 IDLE = timedelta(minutes=30)
@@ -81,6 +83,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(billing_routes.pages)
     app.register_blueprint(installation_routes.pages)
     app.register_blueprint(job_routes.pages)
+    app.register_blueprint(activity_routes.pages)
+    app.register_blueprint(problem_routes.pages)
     if settings.is_demo:
         from app.styleguide import styleguide_pages  # made for looking at; production never loads it
 

@@ -19,6 +19,7 @@ class AuditEntry(Base):
     __tablename__ = "audit_entry"
     __table_args__ = (
         sa.Index("ix_audit_entry_account_id_at", "account_id", "at"),
+        sa.Index("ix_audit_entry_account_id_action", "account_id", "action", "at"),
         sa.Index("ix_audit_entry_object_kind_object_id", "object_kind", "object_id", "id"),
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from importlib import import_module
 from typing import Any, Literal
 
@@ -9,7 +10,7 @@ from click import Group
 from flask import Blueprint, Flask, current_app
 from markupsafe import Markup
 
-from app.access import OPERATORS, Allowed
+from app.access import OFFICE, OPERATORS, Allowed
 from app.events import Event
 from app.work import Describe
 
@@ -84,6 +85,26 @@ class DueRows:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What waits for a person, one cause at a time: how many, what it means, and the page on which it is mended.
+
+    `kind` is "stop" where work stands still and "ask" where somebody has to choose. Only `roles` are shown it.
+    """
+
+    cause: str  # names it among its owner's
+    kind: Literal["stop", "ask"]
+    count: int
+    title: str
+    meaning: str
+    label: str  # on the button
+    endpoint: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    roles: Allowed = OFFICE
+    since: datetime | None = None
+    amount: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """One plugin's declaration."""
 
@@ -99,6 +120,8 @@ class Plugin:
     panels: tuple[Panel, ...] = ()
     columns: tuple[Column, ...] = ()
     tabs: tuple[Tab, ...] = ()
+    # What waits for a person in an installation, from stored rows; asked on every page, so a few indexed queries.
+    problems: Callable[[Any], Sequence[Problem]] | None = None
     hears: Mapping[type[Event], Callable[..., None]] = field(default_factory=dict)
     due: tuple[DueRows, ...] = ()
     jobs: tuple[Callable[..., None], ...] = ()

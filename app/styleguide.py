@@ -34,6 +34,9 @@ STATES = {
     "installation": ("off", "not_set_up", "on", "connected", "needs_attention", "paused"),
     "email_account": ("fine", "scanning", "resting", "needs_sign_in", "off"),
     "message": ("verified", "not_verified", "failed", "automatic", "not_delivered"),
+    "work": ("running", "waiting", "failing"),
+    "outgoing_mail": ("waiting", "sent", "unknown", "refused"),
+    "outcome": ("done", "failed", "refused"),
 }
 """What has states, and every state of it that has a chip."""
 

@@ -43,7 +43,8 @@ class Visitor(FlaskClient):
         if has_app_context():  # not when this follows a redirect, which happens inside the first request
             # What the test has read so far is old once the request has written.
             db.session.rollback()
-        return apart(super().open, *args, headers=headers, **options)
+        # Read to the end where the request's context still stands: streamed answers need it.
+        return apart(super().open, *args, headers=headers, **{"buffered": True, **options})
 
     def enter(self, user: User) -> None:
         """Sign `user` in without the cost of checking a password."""

@@ -13,6 +13,7 @@ from app.db import end_reading
 from app.htmx import page_path
 from app.installations.models import InstallationState
 from app.installations.services import active_installations
+from app.problems import services as problems
 from app.work import silent_since
 
 log = structlog.get_logger()
@@ -51,6 +52,14 @@ class Strip:
 
 
 @dataclass(frozen=True, slots=True)
+class Bell:
+    """How many causes wait for whoever looks, and where they stand."""
+
+    count: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     account: Account | None  # None on pages of the server itself
     user: User
@@ -64,7 +73,7 @@ class Frame:
     marketplace_url: str | None
     search_url: str | None
     sign_out_url: str
-    bell: object | None = None
+    bell: Bell | None = None
     help_url: str | None = None
 
 
@@ -132,6 +141,7 @@ def _frame() -> Frame:
         marketplace_url=url_for("installations.marketplace"),
         search_url=url_for("billing.customers") if role in OFFICE else None,
         sign_out_url=url_for("accounts.sign_out"),
+        bell=Bell(len(problems.of_account(account, role)), url_for("problems.list_problems")),
     )
 
 
@@ -167,7 +177,9 @@ def _host_entries(role: Role) -> list[Entry]:
 
 
 def _account_entries(role: Role) -> list[Entry]:
-    return [_entry("Business settings", "installations.settings")] if role in OFFICE else []
+    if role not in OFFICE:
+        return []
+    return [_entry("Activity", "activity.background"), _entry("Business settings", "installations.settings")]
 
 
 def _server_entries() -> list[Entry]:

@@ -27,6 +27,7 @@ class OutgoingMail(Base, Due, Leased):
     __table_args__ = (
         sa.Index("ix_outgoing_mail_customer_id_created_at", "customer_id", "created_at"),
         sa.Index("ix_outgoing_mail_account_id_created_at", "account_id", "created_at"),
+        sa.Index("ix_outgoing_mail_account_id_state", "account_id", "state", "seen_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -44,6 +45,8 @@ class OutgoingMail(Base, Due, Leased):
     state: Mapped[MailState] = mapped_column(choice(MailState), default=MailState.WAITING)
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     ended_at: Mapped[datetime | None]
+    # When somebody said that a mail which did not go out needs nothing more.
+    seen_at: Mapped[datetime | None]
 
     attachments: Mapped[list["OutgoingAttachment"]] = relationship(order_by="OutgoingAttachment.position")
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from app import audit, clock
 from app.db import unit_of_work
 from app.errors import Capped, Outside, Refused, SignInNeeded
+from plugins.mail_monitor import troubles
 from plugins.mail_monitor.models import EmailAccount, Trouble
 from plugins.mail_monitor.turns import Turn
 
@@ -24,6 +25,8 @@ def rest(turn: Turn, *, all_done: bool) -> None:
         row = session.get_one(EmailAccount, turn.email_account_id)
         if row.trouble is not None and all_done:
             audit.record("email_account_recovered", row, trouble=row.trouble.value, since=str(row.failing_since))
+            if row.trouble.needs_a_person:
+                troubles.tell_of_recovery(row)
         changes = {"last_success_at": now} if all_done else {}
         turn.lease.renew(
             due_at=_next_scan(row, now) if all_done else now,
@@ -50,6 +53,8 @@ def pause(turn: Turn, error: Outside) -> None:
             problem += " We stopped after two tries so that the provider does not lock the mailbox."
         if row.trouble != trouble:
             audit.record("email_account_trouble", row, outcome="failed", trouble=trouble.value, sentence=problem)
+            if trouble.needs_a_person:
+                troubles.tell_of_trouble(row, problem)
         turn.lease.renew(
             due_at=_next_try(error, trouble, attempts, refusals, now),
             nudged_at=None,

@@ -12,7 +12,7 @@ from app.billing.collecting import close_as_handed_over
 from app.db import db, unit_of_work
 from app.effects import Done, Subject, carry_out, finished_steps, open_step
 from app.errors import Capped, NotSent, OutcomeUnknown, Outside, Refused, SignInNeeded
-from plugins.nexudus import freezing, runs, tax_products
+from plugins.nexudus import freezing, runs, tax_products, troubles
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import ExportState, InvoiceExport
 from plugins.nexudus.session import Turn
@@ -43,7 +43,7 @@ def work(turn: Turn) -> datetime | None:
         if export_id is None:
             if runs.plan(turn):
                 continue
-            runs.end_finished(turn)
+            runs.end_finished(turn, troubles.tell_of_run)
             return _next_look_up(turn.connection_id)
         hand_over(turn, export_id)
     return clock.now()

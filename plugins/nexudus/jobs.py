@@ -8,10 +8,10 @@ import structlog
 from app import clock
 from app.db import db, unit_of_work
 from app.errors import Capped, NotSent, OutcomeUnknown, Outside, SignInNeeded
-from app.installations.models import Installation
+from app.installations.models import Installation, InstallationState
 from app.installations.services import connected, needs_attention
 from app.work import LeaseLost
-from plugins.nexudus import connecting, exporting, linking
+from plugins.nexudus import connecting, exporting, linking, troubles
 from plugins.nexudus.models import Connection
 from plugins.nexudus.session import Turn, turn
 
@@ -92,7 +92,11 @@ def _park(mine: Turn, error: Outside) -> None:
         if isinstance(error, Capped):
             due = error.until
         elif isinstance(error, SignInNeeded):
-            needs_attention(session.get_one(Installation, connection.installation_id), error.sentence)
+            installation = session.get_one(Installation, connection.installation_id)
+            is_news = installation.state != InstallationState.ATTENTION
+            needs_attention(installation, error.sentence)
+            if is_news:
+                troubles.tell_of_sign_in(installation)
         elif isinstance(error, NotSent | OutcomeUnknown):
             attempts += 1
             # Half of the pause is chance, so that many connections do not come back in one moment.

@@ -1,5 +1,6 @@
 """Runs: windows of the calendar that opened, "Export now", a person's retry; and which invoices each takes."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -188,8 +189,11 @@ def drop_what_ended_here(turn: Turn) -> None:
         session.execute(sa.delete(InvoiceExport).where(*theirs).execution_options(synchronize_session=False))
 
 
-def end_finished(turn: Turn) -> None:
-    """Note the end of every planned run that has nothing left to send; what is unknown is looked up on its own."""
+def end_finished(turn: Turn, tell: Callable[[ExportRun], None]) -> None:
+    """Note the end of every planned run that has nothing left to send, and `tell` of it.
+
+    What is unknown is looked up on its own.
+    """
     moving = sa.exists().where(
         InvoiceExport.run_id == ExportRun.id,
         InvoiceExport.state.in_((ExportState.WAITING, ExportState.SENDING)),
@@ -206,6 +210,7 @@ def end_finished(turn: Turn) -> None:
             run = session.get_one(ExportRun, run_id)
             run.ended_at = clock.now()
             audit.record("export_run_ended", run, kind=run.kind.value)
+            tell(run)
 
 
 @dataclass(frozen=True, slots=True)

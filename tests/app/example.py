@@ -9,7 +9,7 @@ from markupsafe import Markup
 from app.access import OFFICE, OPERATORS, Role, allow
 from app.events import CustomerActivated, CustomerChanged
 from app.installations.models import Installation, InstallationState
-from app.plugin import Column, MenuEntry, Panel, Plugin, State
+from app.plugin import Column, MenuEntry, Panel, Plugin, Problem, State
 
 pages = Blueprint("example", __name__)
 
@@ -48,6 +48,17 @@ def cells(installation: Installation, ids: Sequence[int]) -> dict[int, Markup]:
     return {one: Markup("thing {}").format(one) for one in ids}
 
 
+def problems(installation: Installation) -> list[Problem]:
+    if installation.problem == "breaks the list":
+        raise RuntimeError("the plugin has a fault")
+    if not installation.problem:
+        return []
+    return [
+        Problem("thing", "ask", 2, "Things wait", "Two of them.", "Look at them", "example.things", amount="€12.30"),
+        Problem("key", "stop", 1, "A key is missing", "Bring it.", "Connect", "example.connect", roles=OPERATORS),
+    ]
+
+
 plugin = Plugin(
     name="example",
     path="example",
@@ -61,6 +72,7 @@ plugin = Plugin(
     ),
     panels=(Panel("customer", draw), Panel("invoice", draw), Panel("systems", draw)),
     columns=(Column("customers", "Example", cells), Column("invoices", "Example", cells)),
+    problems=problems,
     hears={CustomerActivated: greet, CustomerChanged: greet},
     before_switching_off=lambda installation: "Example forgets its sign-in." if installation.works else "",
 )

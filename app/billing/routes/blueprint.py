@@ -8,17 +8,9 @@ from flask import Blueprint, g, request, url_for
 from app.billing.life_models import PlannedMove
 from app.billing.models import Customer
 from app.installations.services import active_installations
-from app.typed import problem_of, tidy
 from app.work import About
 
 pages = Blueprint("billing", __name__)
-LONGEST_ASKED = 200
-
-
-def asked(name: str) -> str:
-    """A parameter of the address as tidied text; "" when it is not there or nobody can have typed it."""
-    text = tidy(request.args.get(name, ""))
-    return "" if problem_of(text, LONGEST_ASKED) else text
 
 
 def describe_customer(customer: Customer) -> About:
@@ -30,11 +22,6 @@ def describe_planned_move(move: PlannedMove) -> About:
     """A planned move in the words of the job list."""
     words = f"{move.customer.full_name}: {move.aim.value} on {move.day.isoformat()}"
     return About(words, "billing.customer", {"customer_id": move.customer_id})
-
-
-def page_number() -> int:
-    """The page of a list that the address asks for, at least 1."""
-    return max(1, request.args.get("page", 1, type=int))
 
 
 def plugin_titles() -> dict[str, str]:

@@ -6,12 +6,13 @@ from flask import Response, flash, g, redirect, render_template, request, url_fo
 
 from app.access import OFFICE, allow
 from app.accounts.services import COUNTRIES
+from app.asked import asked, page_number
 from app.billing import collecting, invoices, life, outlook, subscriptions
 from app.billing import customers as service
 from app.billing.customers import Search
 from app.billing.forms import CustomerForm
 from app.billing.models import Customer, CustomerStatus, InvoiceStatus
-from app.billing.routes.blueprint import asked, page_number, pages, plugin_titles, tab
+from app.billing.routes.blueprint import pages, plugin_titles, tab
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput
 from app.htmx import asks_for_partial, go_to, page_or_partial

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from flask import Response, flash, g, render_template, request, url_for
 
 from app.access import OFFICE, allow
+from app.asked import asked, page_number
 from app.billing import collecting, customers, outlook
 from app.billing import invoices as service
 from app.billing.collecting import PaidBy
@@ -13,7 +14,7 @@ from app.billing.forms import AddLineForm, InvoiceForm, OfficeForm, PaidForm, Vo
 from app.billing.invoices import NOBODY, Search
 from app.billing.lines import taxes_of
 from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
-from app.billing.routes.blueprint import asked, page_number, pages, plugin_titles, tab
+from app.billing.routes.blueprint import pages, plugin_titles, tab
 from app.db import unit_of_work
 from app.errors import InvalidInput
 from app.formats import number

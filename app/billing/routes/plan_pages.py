@@ -3,9 +3,10 @@
 from flask import Response, flash, g, render_template, request, url_for
 
 from app.access import OFFICE, OPERATORS, Role, allow
+from app.asked import page_number
 from app.billing import plans as service
 from app.billing.plan_forms import PlanForm
-from app.billing.routes.blueprint import page_number, pages
+from app.billing.routes.blueprint import pages
 from app.billing.subscription_models import Plan
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput

@@ -1,0 +1,1 @@
+"""What goes on in an account: background work, mails of the product itself, and the audit."""

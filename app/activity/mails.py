@@ -1,0 +1,94 @@
+"""The mails of the product itself, for the people of one account: what became of each, and sending one again."""
+
+import uuid
+from datetime import datetime
+
+import sqlalchemy as sa
+from flask_sqlalchemy.pagination import Pagination
+
+from app import audit, clock
+from app.accounts.models import Account
+from app.billing.models import Customer
+from app.db import db
+from app.errors import Conflict, NotFound
+from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
+from app.mailing.services import JOB
+from app.work import ring_after_commit
+
+PER_PAGE = 50
+NOT_OUT = (MailState.REFUSED, MailState.UNKNOWN)
+
+
+def find(account: Account, page: int, *, only_failed: bool = False) -> Pagination:
+    """Mails sent in the account's name, newest first; without their texts."""
+    query = sa.select(OutgoingMail).where(OutgoingMail.account_id == account.id)
+    if only_failed:
+        query = query.where(OutgoingMail.state.in_(NOT_OUT), OutgoingMail.seen_at.is_(None))
+    query = query.options(sa.orm.defer(OutgoingMail.text), sa.orm.defer(OutgoingMail.html))
+    return db.paginate(
+        query.order_by(OutgoingMail.created_at.desc(), OutgoingMail.id.desc()),
+        page=page,
+        per_page=PER_PAGE,
+        error_out=False,
+    )
+
+
+def send_again(account: Account, mail_id: int) -> OutgoingMail:
+    """Send a copy of a mail that did not go out, or may not have: to the customer's present address.
+
+    A copy, because what the first one came to stays on record. `Conflict` when it was sent or seen to.
+    """
+    mail = _open(account, mail_id)
+    customer = db.session.get(Customer, mail.customer_id) if mail.customer_id else None
+    copy = OutgoingMail(
+        account_id=mail.account_id,
+        customer_id=mail.customer_id,
+        template=mail.template,
+        message_id=f"<{uuid.uuid4()}@{mail.sender_address.rpartition('@')[2]}>",
+        sender_name=mail.sender_name,
+        sender_address=mail.sender_address,
+        reply_to=mail.reply_to,
+        recipient=customer.email if customer else mail.recipient,
+        subject=mail.subject,
+        text=mail.text,
+        html=mail.html,
+        due_at=clock.now(),
+        attachments=[_copy_of(file) for file in mail.attachments],
+    )
+    db.session.add(copy)
+    db.session.flush()
+    mail.seen_at = clock.now()
+    audit.record("mail_sent_again", copy, first=mail.id, to=copy.recipient)
+    ring_after_commit(JOB, copy.id)
+    return copy
+
+
+def leave_it(account: Account, mail_id: int) -> datetime:
+    """A person says that a mail which did not go out needs nothing more."""
+    mail = _open(account, mail_id)
+    mail.seen_at = clock.now()
+    audit.record("mail_left", mail, to=mail.recipient)
+    return mail.seen_at
+
+
+def _open(account: Account, mail_id: int) -> OutgoingMail:
+    mail = db.session.scalar(
+        sa.select(OutgoingMail)
+        .where(OutgoingMail.id == mail_id, OutgoingMail.account_id == account.id)
+        .with_for_update()
+    )
+    if mail is None:
+        raise NotFound
+    if mail.state not in NOT_OUT or mail.seen_at is not None:
+        raise Conflict("This mail needs nothing more.")
+    return mail
+
+
+def _copy_of(file: OutgoingAttachment) -> OutgoingAttachment:
+    return OutgoingAttachment(
+        position=file.position,
+        file_name=file.file_name,
+        content_type=file.content_type,
+        size=file.size,
+        content=file.content,
+    )

@@ -1,0 +1,195 @@
+"""What goes on in an account: background work with its next try, mails that did not go out, the audit and its file."""
+
+import csv
+import io
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from app import audit, clock
+from app.access import Role
+from app.accounts.models import Account, User
+from app.audit import AuditEntry
+from app.db import db, unit_of_work
+from app.mailing.models import MailState, OutgoingMail
+from app.mailing.services import JOB, post
+from tests import make
+from tests.cast import Cast
+from tests.visitors import HeardBell, Visitor
+
+SignIn = Callable[[User], Visitor]
+
+
+def a_mail(account: Account, to: str = "tamsin@quill.example", **changes: object) -> int:
+    """A mail on its way; `changes` are columns."""
+    with unit_of_work():
+        mail = post(account, to=to, template="test", context={"name": "Tamsin"})
+        for name, value in changes.items():
+            setattr(mail, name, value)
+        return mail.id
+
+
+def mails() -> list[OutgoingMail]:
+    db.session.expire_all()
+    return list(db.session.scalars(sa.select(OutgoingMail).order_by(OutgoingMail.id)))
+
+
+class TestBackgroundWork:
+    def test_a_quiet_account_says_so(self, cast: Cast, sign_in: SignIn) -> None:
+        assert "All quiet" in sign_in(cast.ana).get("/acme/activity").text
+
+    def test_failing_work_says_why_how_often_and_when_next(self, cast: Cast, sign_in: SignIn) -> None:
+        later = clock.now() + timedelta(minutes=5)
+        a_mail(cast.acme, due_at=later, attempts=3, problem="The mail server does not answer.")
+
+        page = sign_in(cast.ana).get("/acme/activity").text
+
+        for words in ("Failing", "The mail server does not answer.", "Tried 3 times; next try today", "Try now"):
+            assert words in page
+
+    def test_work_in_hand_and_work_that_waits_are_told_apart(self, cast: Cast, sign_in: SignIn) -> None:
+        a_mail(cast.acme, lease_token="x", lease_until=clock.now() + timedelta(seconds=30))
+        a_mail(cast.acme)
+
+        page = sign_in(cast.ana).get("/acme/activity").text
+
+        assert "Running" in page
+        assert "Due since today" in page
+
+    def test_what_lies_ahead_is_counted(self, cast: Cast, sign_in: SignIn) -> None:
+        for hours in (2, 3):
+            a_mail(cast.acme, due_at=clock.now() + timedelta(hours=hours))
+
+        page = sign_in(cast.ana).get("/acme/activity").text
+
+        assert "All quiet" in page
+        assert "Planned" in page
+        assert "Send mail" in page
+
+    def test_trying_now_makes_it_due_rings_and_is_written_down(
+        self, cast: Cast, sign_in: SignIn, bell: HeardBell
+    ) -> None:
+        mail_id = a_mail(cast.acme, due_at=clock.now() + timedelta(hours=1), problem="No answer.")
+        bell.rings.clear()
+
+        answer = sign_in(cast.ben).post(f"/acme/activity/{JOB}/{mail_id}/try-now")
+
+        assert answer.status_code == 303
+        assert bell.rings == [(JOB, mail_id)]
+        due_at = mails()[0].due_at
+        assert due_at is not None
+        assert due_at <= clock.now()
+        assert db.session.scalars(sa.select(AuditEntry.action).order_by(AuditEntry.id.desc())).first() == "try_now"
+
+    def test_what_does_not_fail_is_not_tried_again(self, cast: Cast, sign_in: SignIn) -> None:
+        mail_id = a_mail(cast.acme)
+
+        assert sign_in(cast.ana).post(f"/acme/activity/{JOB}/{mail_id}/try-now").status_code == 409
+
+    def test_another_accounts_work_is_not_found(self, cast: Cast, sign_in: SignIn, bell: HeardBell) -> None:
+        mail_id = a_mail(cast.zenith, problem="No answer.", to="canary@zenith.example")
+        bell.rings.clear()
+        ana = sign_in(cast.ana)
+
+        assert ana.post(f"/acme/activity/{JOB}/{mail_id}/try-now").status_code == 404
+        assert ana.post(f"/acme/activity/no.such/{mail_id}/try-now").status_code == 404
+        assert "No answer." not in ana.get("/acme/activity").text
+        assert bell.rings == []
+
+
+class TestMails:
+    @pytest.mark.parametrize("state", [MailState.REFUSED, MailState.UNKNOWN])
+    def test_one_that_did_not_go_out_is_sent_again_as_a_copy(
+        self, cast: Cast, sign_in: SignIn, bell: HeardBell, state: MailState
+    ) -> None:
+        mail_id = a_mail(cast.acme, state=state, due_at=None, problem="No such mailbox.")
+        ben = sign_in(cast.ben)
+        assert "Send again" in ben.get("/acme/activity/mails?show=failed").text
+
+        ben.post(f"/acme/activity/mails/{mail_id}/again")
+
+        first, copy = mails()
+        assert (first.state, copy.state) == (state, MailState.WAITING)
+        assert first.seen_at is not None
+        assert first.message_id != copy.message_id
+        assert (copy.subject, copy.text, copy.html) == (first.subject, first.text, first.html)
+        assert bell.rings[-1] == (JOB, copy.id)
+        assert ben.post(f"/acme/activity/mails/{mail_id}/again").status_code == 409
+
+    def test_the_copy_goes_to_the_customers_present_address(self, cast: Cast, sign_in: SignIn) -> None:
+        customer = make.customer(cast.acme, email="new@quill.example")
+        mail_id = a_mail(
+            cast.acme, state=MailState.REFUSED, due_at=None, customer_id=customer.id, recipient="old@quill.example"
+        )
+
+        sign_in(cast.ana).post(f"/acme/activity/mails/{mail_id}/again")
+
+        assert mails()[-1].recipient == "new@quill.example"
+
+    def test_one_that_went_out_is_not_sent_again(self, cast: Cast, sign_in: SignIn) -> None:
+        mail_id = a_mail(cast.acme, state=MailState.SENT, due_at=None)
+
+        assert sign_in(cast.ana).post(f"/acme/activity/mails/{mail_id}/again").status_code == 409
+        assert len(mails()) == 1
+
+    def test_another_accounts_mails_are_not_found(self, cast: Cast, sign_in: SignIn) -> None:
+        mail_id = a_mail(cast.zenith, state=MailState.REFUSED, due_at=None, subject="Canary")
+        ana = sign_in(cast.ana)
+
+        assert ana.post(f"/acme/activity/mails/{mail_id}/again").status_code == 404
+        assert ana.post(f"/acme/activity/mails/{mail_id}/leave").status_code == 404
+        assert "Canary" not in ana.get("/acme/activity/mails").text
+
+
+class TestTheAudit:
+    @pytest.fixture
+    def ana(self, cast: Cast, sign_in: SignIn) -> Visitor:
+        customer = make.customer(cast.acme, "Tamsin Quill")
+        with unit_of_work():
+            audit.record("customer_changed", customer, actor="ben@acme.example", fields=["phone"])
+            audit.record("export_window", None, account_id=cast.acme.id, window="2026-11-25")
+            audit.record("sign_in", None, account_id=cast.acme.id, outcome="refused", actor="=cmd|' /C calc'!A0")
+            audit.record("customer_added", None, account_id=cast.zenith.id, actor="canary@zenith.example")
+        return sign_in(cast.ana)
+
+    def test_it_says_who_did_what_to_which_object_when_and_how_it_ended(self, ana: Visitor) -> None:
+        page = ana.get("/acme/activity/audit").text
+
+        for words in ("Customer changed", "Tamsin Quill", "ben@acme.example", "system", "Refused"):
+            assert words in page
+        assert "canary" not in page
+
+    @pytest.mark.parametrize(
+        ("query", "shown", "hidden"),
+        [
+            ("q=ben", "Customer changed", "Export window"),
+            ("action=export_window", "2026-11-25", "Tamsin Quill"),
+            ("outcome=refused", "Signed in", "Tamsin Quill"),
+            ("since=2020-01-01", "Tamsin Quill", "Nothing found"),
+            ("until=2020-01-01", "Nothing found", "Tamsin Quill"),
+            ("since=nonsense", "Tamsin Quill", "Nothing found"),
+        ],
+    )
+    def test_it_is_narrowed_by_what_the_address_says(self, ana: Visitor, query: str, shown: str, hidden: str) -> None:
+        page = ana.get(f"/acme/activity/audit?{query}", htmx=True).text
+        rows = page.partition("</table>")[0]
+
+        assert shown in rows
+        assert hidden not in rows
+
+    def test_the_file_holds_the_same_and_nothing_that_runs_as_a_formula(self, ana: Visitor) -> None:
+        answer = ana.get("/acme/activity/audit.csv?outcome=refused")
+
+        rows = list(csv.DictReader(io.StringIO(answer.text)))
+        assert [row["action"] for row in rows] == ["sign_in"]
+        assert rows[0]["actor"].startswith("'=cmd")
+        assert answer.headers["Content-Disposition"].startswith("attachment; filename=audit-acme-")
+
+    @pytest.mark.parametrize("role", [Role.ADMIN, Role.MAIL_ADMIN])
+    def test_it_is_for_operators(self, cast: Cast, sign_in: SignIn, role: Role) -> None:
+        visitor = sign_in(cast.staff[role])
+
+        assert visitor.get("/acme/activity/audit").status_code == 403
+        assert visitor.get("/acme/activity/audit.csv").status_code == 403
