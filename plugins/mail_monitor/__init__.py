@@ -6,6 +6,7 @@ from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab
 from plugins.mail_monitor import accounts, cli, health, jobs, panels, records, routes, troubles, waiting, wishes
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.pages import pages
+from plugins.mail_monitor.reading_models import SafeCopy
 
 plugin = Plugin(
     name="mail_monitor",
@@ -27,6 +28,7 @@ plugin = Plugin(
     due=(
         DueRows(EmailAccount, jobs.work_on_account, panels.describe_account),
         DueRows(ConnectionTest, jobs.test_connection),
+        DueRows(SafeCopy, jobs.make_safe_copy, panels.describe_copy),
     ),
     queue="mail",
     commands=cli.commands,

@@ -109,11 +109,14 @@ def save(
     row: EmailAccount | None = None,
     test: ConnectionTest | None = None,
     by: str = "",
+    *,
+    agrees: bool = False,
 ) -> EmailAccount:
     """Add an email account or change one, inside the unit of work around the caller.
 
     `settings` are as `check` wants them; passwords left empty stay what they are. To watch an account takes a `test`
-    that proves these settings, unless it is watched with the same connection already.
+    that proves these settings, unless it is watched with the same connection already. Deleting on the server takes
+    somebody who `agrees` to what that does, once for each option.
     """
     proof = test if test is not None and testing.proves(test, settings) else None
     if proof is not None:
@@ -123,10 +126,12 @@ def save(
             "Test the connection first: an account is watched once the test has passed. Or save it as inactive.",
             field="active",
         )
+    newly_agreed = _newly_agreed(row, DeletePolicy(settings.delete), agrees=agrees)
     is_new = row is None
     if row is None:
         row = EmailAccount(account_id=account.id, installation_id=installation.id)
         db.session.add(row)
+    _note_agreement(row, newly_agreed=newly_agreed)
     other_connection = not is_new and settings.connection != settings_of(row).connection
     _fill(row, settings)
     _flush(row)
@@ -146,8 +151,16 @@ def save(
         email_address=row.email_address,
         active=row.active,
         new_passwords=new_passwords,
+        deletes=row.deletes.value,
     )
     return row
+
+
+def asks_to_agree(row: EmailAccount | None, policy: DeletePolicy) -> bool:
+    """Whether somebody has yet to agree to what this option does."""
+    if policy is DeletePolicy.NEVER:
+        return False
+    return row is None or row.delete_policy is not policy or row.delete_agreed_at is None
 
 
 def check_now(rows: Sequence[EmailAccount], by: str = "") -> int:
@@ -175,6 +188,21 @@ def _is_watched_so(settings: AccountSettings, row: EmailAccount | None) -> bool:
     if row is None or not row.active or settings.incoming.password or settings.outgoing.password:
         return False
     return settings.connection == settings_of(row).connection
+
+
+def _newly_agreed(row: EmailAccount | None, policy: DeletePolicy, *, agrees: bool) -> bool:
+    """Whether an option is agreed to with this very change; `InvalidInput` asks for it."""
+    asks = asks_to_agree(row, policy)
+    if asks and not agrees:
+        raise InvalidInput(f"{policy.means} Tick this if that is what you want.", field="incoming-agreed")
+    return asks
+
+
+def _note_agreement(row: EmailAccount, *, newly_agreed: bool) -> None:
+    if newly_agreed:
+        row.delete_agreed_at = clock.now()
+    elif row.delete_policy is DeletePolicy.NEVER:
+        row.delete_agreed_at = None
 
 
 def _fill(row: EmailAccount, settings: AccountSettings) -> None:

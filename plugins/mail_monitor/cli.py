@@ -46,7 +46,7 @@ def add(slug: str, path: Path) -> dict[str, Any]:
     with unit_of_work() as session:
         installation = session.get_one(Installation, installation_id)
         test = session.get_one(ConnectionTest, test_id) if test_id else None
-        row = accounts.save(account_by_slug(slug), installation, settings, None, test, BY)
+        row = accounts.save(account_by_slug(slug), installation, settings, None, test, BY, agrees=True)
         return {"email_account": row.id}
 
 

@@ -55,6 +55,7 @@ class IncomingForm(Form):
         default=DeletePolicy.NEVER.value,
         description="Only filed messages are ever deleted, and never before they are stored here.",
     )
+    agreed = BooleanField("Deleting in the mailbox")
 
     def read(self) -> ServerSettings:
         return ServerSettings(

@@ -7,10 +7,10 @@ from app.db import db, unit_of_work
 from app.errors import Outside
 from app.installations.models import Installation
 from app.work import Lease, LeaseLost
-from plugins.mail_monitor import accounts, credentials, pausing, scanning, strangers, testing
+from plugins.mail_monitor import accounts, credentials, pausing, safe_copies, scanning, strangers, testing
 from plugins.mail_monitor.connection_test import Steps, Trial
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
-from plugins.mail_monitor.turns import Turn, turn
+from plugins.mail_monitor.turns import Turn, store, turn
 
 log = structlog.get_logger()
 
@@ -53,6 +53,11 @@ def customer_has_address(installation_id: int, customer_id: int) -> None:
     account_id = installation.account_id
     with unit_of_work():
         strangers.look_again(account_id)
+
+
+def make_safe_copy(copy_id: int) -> None:
+    """Make the copy of a message that is safe to show."""
+    safe_copies.make(copy_id, store())
 
 
 def test_connection(test_id: int) -> None:

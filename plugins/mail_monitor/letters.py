@@ -65,3 +65,17 @@ class Unreadable:
 
     code: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SafeHtml:
+    """The HTML of a mail as it may be shown, or the sentence why there is none to show."""
+
+    html: str = ""
+    with_pictures: str = ""  # the same with the pictures it wants from elsewhere; "" where it wants none
+    height: str = "middle"
+    blocked: int = 0
+    trackers: int = 0
+    odd_links: tuple[dict[str, str], ...] = ()
+    used: frozenset[str] = frozenset()  # content ids of the pictures that are shown inside, in small letters
+    refusal: str = ""

@@ -1,7 +1,7 @@
 """Speaks IMAP and answers in our words: plain data in, plain data out, one of the five errors otherwise.
 
-Folders are only ever examined: nothing here selects one for writing, and no flag changes
-(https://www.rfc-editor.org/rfc/rfc3501). Sender-controlled text never goes into a command.
+Folders are examined, not selected, and no flag changes (https://www.rfc-editor.org/rfc/rfc3501); only deleting what was
+filed opens one for writing, and touches the one message it is about. Sender-controlled text never goes into a command.
 """
 
 import contextlib
@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Self
+from typing import Any, Self
 
 from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
+from imap_tools.utils import encode_folder
 
 from app.errors import NotSent, Outside, Refused
 from plugins.mail_monitor import refusals
@@ -152,6 +153,37 @@ class Mailbox:
         """The first bytes of a message's text, b"" when it is gone."""
         found = self._fetch([uid], f"(UID BODY.PEEK[TEXT]<0.{BEGINNING}>)").get(uid)
         return found.bodies.get("TEXT", b"")[:BEGINNING] if found else b""
+
+    def open_to_delete(self, folder: str) -> FolderState:
+        """Open a folder for writing. It is never closed by CLOSE, which would delete what others have marked."""
+        with self._asking(folder):
+            client = self._box.client
+            try:
+                _, exists = self._box.folder.set(folder, readonly=False)
+            except imaplib.IMAP4.readonly as error:
+                raise Refused(
+                    "The server lets this mailbox only be read: nothing can be deleted.", "read_only"
+                ) from error
+            uidvalidity, uidnext = (_number(client.response(word)[1]) for word in ("UIDVALIDITY", "UIDNEXT"))
+        return FolderState(uidvalidity, uidnext, _number(exists))
+
+    def mark_deleted(self, uid: int) -> None:
+        """Mark one message as deleted, and nothing else; `Refused` when the server does not allow it."""
+        self._change("STORE", str(uid), "+FLAGS.SILENT", r"(\Deleted)")
+
+    def expunge(self, uid: int) -> None:
+        """Take one marked message away for good (https://www.rfc-editor.org/rfc/rfc4315)."""
+        self._change("EXPUNGE", str(uid))
+
+    def move(self, uid: int, folder: str) -> None:
+        """Move one message to another folder (https://www.rfc-editor.org/rfc/rfc6851)."""
+        self._change("MOVE", str(uid), encode_folder(folder))
+
+    def _change(self, command: str, *arguments: Any) -> None:
+        with self._asking():
+            kind, data = self._box.client.uid(command, *arguments)
+        if kind != "OK":
+            raise Refused("The server does not allow deleting this message.", code="no_delete", said=_said(data))
 
     def _fetch(self, uids: Sequence[int], items: str) -> dict[int, Fetched]:
         if not uids:

@@ -37,6 +37,19 @@ class DeletePolicy(StrEnum):
     def label(self) -> str:
         return {"never": "Never", "after_filing": "After filing", "when_deleted_here": "When deleted here"}[self.value]
 
+    @property
+    def means(self) -> str:
+        """What it does from the moment somebody agrees to it."""
+        return {
+            "never": "Nothing in the mailbox is ever deleted.",
+            "after_filing": "From now on every received message that is filed here in full is deleted in the mailbox "
+            "right after: moved to Trash at Gmail, gone for good elsewhere. Colleagues who read that mailbox do not "
+            "see it any more. What is not filed stays.",
+            "when_deleted_here": "From now on whoever deletes a message from the last record that holds it deletes it "
+            "in the mailbox too, received or sent: moved to Trash at Gmail, gone for good elsewhere. Everything else "
+            "stays.",
+        }[self.value]
+
 
 class Trouble(StrEnum):
     """What keeps an account from being scanned; each kind is waited out, or mended by a person, in its own way."""

@@ -1,15 +1,18 @@
 """What the plugin draws on host pages: a customer's tab with messages and addresses, and its block in Systems."""
 
+from typing import Any
+
 from flask import render_template, request
 
 from app.billing.models import Customer
 from app.installations.models import Installation
 from app.work import About
-from plugins.mail_monitor import choices, customer_addresses, messages, quarantine
+from plugins.mail_monitor import choices, conversations, customer_addresses, quarantine
 from plugins.mail_monitor.accounts import all_of
 from plugins.mail_monitor.asked import page_number
+from plugins.mail_monitor.message_views import message_view
 from plugins.mail_monitor.models import EmailAccount
-from plugins.mail_monitor.records import Direction
+from plugins.mail_monitor.reading_models import SafeCopy
 
 PARTS = ("messages", "addresses")
 
@@ -17,17 +20,32 @@ PARTS = ("messages", "addresses")
 def crm_tab(installation: Installation, customer: Customer) -> str:
     """A customer's messages, or the addresses by which they are found."""
     part = request.args.get("part", PARTS[0])
-    context = {"customer": customer, "part": part if part in PARTS else PARTS[0], "count": messages.count_of(customer)}
+    count = conversations.count_of(customer)
+    context = {"customer": customer, "part": part if part in PARTS else PARTS[0], "count": count}
     if context["part"] == "addresses":
         return render_template("mail_monitor/_addresses.html", addresses=customer_addresses.of(customer), **context)
+    return render_template("mail_monitor/_messages.html", **context, **_mailbox(customer))
+
+
+def _mailbox(customer: Customer) -> dict[str, Any]:
+    """The list of threads, and the one that the address names; without one the first, where there is room for both."""
     text = request.args.get("q", "")
-    found = messages.of_customer(customer, text, page_number())
-    return render_template("mail_monitor/_messages.html", found=found, text=text, sent=Direction.OUTGOING, **context)
+    found = conversations.threads_of(customer, text, page_number())
+    lines = conversations.lines_of(found.items)
+    named = request.args.get("thread", type=int)
+    thread_id = named or (lines[0].thread_id if lines else None)
+    context = {"found": found, "lines": lines, "text": text, "is_open": named is not None, "conversation": None}
+    if thread_id is None:
+        return context
+    thread = conversations.conversation(customer, thread_id, whole="all" in request.args)
+    filing = thread.opened(request.args.get("message", type=int))
+    view = message_view(customer.account_id, filing.message_id, customer.id)
+    return {**context, "conversation": thread, "filing": filing, **view}
 
 
 def count_messages(installation: Installation, customer: Customer) -> int:
     """For the tab: how many messages are in the record."""
-    return messages.count_of(customer)
+    return conversations.count_of(customer)
 
 
 def count_choices(installation: Installation) -> tuple[int, str]:
@@ -62,3 +80,8 @@ def before_switching_off(installation: Installation) -> str:
 def describe_account(account: EmailAccount) -> About:
     """An email account in the words of the job list."""
     return About(account.email_address, "mail_monitor.account", {"email_account_id": account.id})
+
+
+def describe_copy(copy: SafeCopy) -> About:
+    """A message that is being made safe to show, in the words of the job list; not what it says."""
+    return About(f"Message {copy.message_id}", "mail_monitor.message", {"message_id": copy.message_id})

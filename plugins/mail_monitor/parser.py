@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from app.embedded import ends_with_parent
-from plugins.mail_monitor import parsing
-from plugins.mail_monitor.letters import Envelope, Letter, Unreadable
+from plugins.mail_monitor import parsing, safe_html
+from plugins.mail_monitor.letters import Envelope, Letter, SafeHtml, Unreadable
 
 CPU_S = 20
 WALL_S = 40
@@ -59,6 +59,10 @@ class Parser:
     def beginning(self, head: bytes, beginning: bytes) -> Letter:
         """What the header and the first bytes of a large mail say; raises `ParserDied`."""
         return self._wait(self._begin(parsing.read_beginning, head, beginning))
+
+    def safe(self, raws: Sequence[bytes]) -> list[SafeHtml]:
+        """The HTML of each mail as it may be shown; raises `ParserDied`."""
+        return self._wait(self._begin(safe_html.make_safe, raws))
 
     def _begin(self, read: Callable[..., Answer], *arguments: Any) -> "Future[Answer]":
         if self._pool is None:

@@ -30,6 +30,7 @@ class Preset:
     stores_sent: bool  # keeps a copy of what is sent through its outgoing server
     corrections: tuple[str, ...] = ()
     can_sign_in: bool = True  # with a password at all
+    trash_first: bool = False  # deleting in a folder only takes a label away there; what is in Trash goes
 
     @property
     def letter(self) -> str:
@@ -73,6 +74,7 @@ PRESETS = (
         help_url="https://support.google.com/accounts/answer/185833",
         results_servers=("mx.google.com",),
         stores_sent=True,
+        trash_first=True,
         corrections=("The normal password fails; this is why so many accounts do not work at the first try.",),
     ),
     Preset(
@@ -176,3 +178,8 @@ def results_servers(key: str, chosen: str) -> tuple[str, ...]:
     """Whose Authentication-Results are believed: the server a person chose, else those the provider is known for."""
     known = preset(key)
     return (chosen,) if chosen else known.results_servers if known else ()
+
+
+def goes_to_trash(key: str, host: str) -> bool:
+    """Whether a message is deleted there by moving it to Trash, however the server was entered."""
+    return any(one.trash_first and (one.key == key or one.incoming_host == host.lower()) for one in PRESETS)

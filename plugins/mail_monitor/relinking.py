@@ -101,7 +101,7 @@ def _move_on(folder: Folder, uids: Sequence[int], tally: Tally) -> None:
 
 def link_known(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetched]:
     """Give messages that are here already their new UIDs; answers the others, without what is too old to matter."""
-    keys = {one.uid: _key(one) for one in seen}
+    keys = {one.uid: key_of(one) for one in seen}
     with unit_of_work() as session:
         turn.lease.renew()
         rows = session.scalars(
@@ -126,7 +126,8 @@ def link_known(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetc
     return [one for one in others if one.received_at >= place.watched_from]
 
 
-def _key(one: Fetched) -> str:
+def key_of(one: Fetched) -> str:
+    """What a message is recognised by: its Message-ID as `identity.message_key`; "" without one."""
     return identity.message_key(identity.normal_id(_message_id(one.bodies.get("HEADER", b""))))
 
 

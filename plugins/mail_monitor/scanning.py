@@ -9,7 +9,7 @@ import structlog
 from app import clock
 from app.db import db, unit_of_work
 from app.errors import Capped, Refused
-from plugins.mail_monitor import importing, put_aside, relinking, rereading, strangers, sweeping
+from plugins.mail_monitor import deleting, importing, put_aside, relinking, rereading, safe_copies, strangers, sweeping
 from plugins.mail_monitor.folder_names import sent_folder
 from plugins.mail_monitor.intake import Reader, all_of_them
 from plugins.mail_monitor.mailbox import FolderState
@@ -33,6 +33,8 @@ def work(turn: Turn) -> bool:
     for place in _watched(turn):
         if not _read_folder(turn, place):
             return False
+    safe_copies.make_ahead(turn)
+    deleting.work(turn)
     if not (strangers.fetch_wanted(turn) and importing.work(turn)):
         return False
     put_aside.forget_expired(turn)

@@ -89,6 +89,11 @@ class Turn:
             raise NotSent("The mailbox was rebuilt while it was read. We look at it again.", code="rebuilt")
         return mailbox
 
+    def open_to_delete(self, folder: str) -> FolderState:
+        """Open a folder so that messages in it can be deleted; reading in it goes on with a folder opened anew."""
+        self._folder = None
+        return self.mailbox.open_to_delete(folder)
+
     def counts(self) -> dict[str, int]:
         """What the turn came to so far, by name."""
         open_bytes = self._mailbox.bytes_read if self._mailbox is not None else 0

@@ -153,7 +153,15 @@ def _save(email_account_id: int | None) -> Answer:
     try:
         with unit_of_work():
             row = accounts.get(g.account.id, email_account_id) if email_account_id else None
-            row = accounts.save(g.account, g.installation, settings, row, _test_of_request(), current_user.shown_name)
+            row = accounts.save(
+                g.account,
+                g.installation,
+                settings,
+                row,
+                _test_of_request(),
+                current_user.shown_name,
+                agrees=bool(form.incoming.form.agreed.data),
+            )
             sentence = f"{row.display_name} is watched." if row.active else f"{row.display_name} is saved as inactive."
     except (InvalidInput, Conflict) as error:
         form.blame_error(error)
