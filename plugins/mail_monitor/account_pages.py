@@ -8,7 +8,7 @@ from flask import g
 
 from app import clock
 from app.db import db
-from plugins.mail_monitor import accounts, importing, presets
+from plugins.mail_monitor import accounts, importing, presets, removals
 from plugins.mail_monitor.forms import EmailAccountForm
 from plugins.mail_monitor.health import Health, health_of
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, ImportRun
@@ -39,11 +39,17 @@ def overview(account_id: int) -> dict[str, Any]:
 def about_account(row: EmailAccount | None) -> dict[str, Any]:
     """What the page of one account adds to its form: how it stands, and an import under way."""
     if row is None:
-        return {"health": None, "run": None, "progress": None}
+        return {"health": None, "run": None, "progress": None, "removals": [], "removals_waiting": 0}
     newest = db.session.scalar(
         sa.select(ImportRun).where(ImportRun.email_account_id == row.id).order_by(ImportRun.id.desc()).limit(1)
     )
-    return {"health": health_of(row), "run": newest, "progress": importing.progress(newest) if newest else None}
+    return {
+        "health": health_of(row),
+        "run": newest,
+        "progress": importing.progress(newest) if newest else None,
+        "removals": removals.latest(row.id),
+        "removals_waiting": removals.count_waiting(row.id),
+    }
 
 
 def about_servers(form: EmailAccountForm) -> dict[str, Any]:

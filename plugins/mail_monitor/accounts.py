@@ -131,9 +131,9 @@ def save(
     if row is None:
         row = EmailAccount(account_id=account.id, installation_id=installation.id)
         db.session.add(row)
-    _note_agreement(row, newly_agreed=newly_agreed)
     other_connection = not is_new and settings.connection != settings_of(row).connection
     _fill(row, settings)
+    _note_agreement(row, newly_agreed=newly_agreed)
     _flush(row)
     new_passwords = credentials.seal(row, credentials.typed(settings))
     if other_connection or new_passwords:

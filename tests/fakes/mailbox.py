@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from app import clock
-from app.errors import NotSent, Outside, SignInNeeded
+from app.errors import NotSent, Outside, Refused, SignInNeeded
 from plugins.mail_monitor.fetched import Fetched
 from plugins.mail_monitor.folder_names import FolderName
 from plugins.mail_monitor.mailbox import BEGINNING, FolderState, Mailbox
@@ -28,6 +28,7 @@ class FakeFolder:
     uidvalidity: int = 7
     uidnext: int = 1
     messages: dict[int, Stored] = field(default_factory=dict)
+    marked: set[int] = field(default_factory=set)  # as deleted
 
     def put(self, raw: bytes, received_at: datetime | None = None) -> int:
         """Store a message, received now unless said otherwise; answers its UID."""
@@ -54,6 +55,8 @@ class FakeServer:
     faults: list[Outside | None] = field(default_factory=list)  # raised by the coming commands, None for none
     commands: list[str] = field(default_factory=list)
     opened: int = 0
+    capabilities: frozenset[str] = frozenset({"IMAP4REV1", "UIDPLUS"})
+    refuses_changes: bool = False
 
     @property
     def inbox(self) -> FakeFolder:
@@ -94,7 +97,7 @@ class FakeMailbox(Mailbox):
 
     def folders(self) -> list[FolderName]:
         self._fake._maybe_fail("folders")
-        flags = {"Sent": frozenset({"\\sent"})}
+        flags = {"Sent": frozenset({"\\sent"}), "Trash": frozenset({"\\trash"})}
         return [FolderName(name, flags.get(name, frozenset()), "/") for name in self._fake.folders]
 
     def examine(self, folder: str) -> FolderState:
@@ -140,7 +143,32 @@ class FakeMailbox(Mailbox):
         return split_head(self._folder.messages[uid].raw)[1][:BEGINNING]
 
     def capabilities(self) -> frozenset[str]:
-        return frozenset({"IMAP4REV1", "UIDPLUS"})
+        return self._fake.capabilities
+
+    def open_to_delete(self, folder: str) -> FolderState:
+        self._fake._maybe_fail(f"select {folder}")
+        self._name = folder
+        found = self._fake.folders[folder]
+        return FolderState(found.uidvalidity, found.uidnext, len(found.messages))
+
+    def mark_deleted(self, uid: int) -> None:
+        self._change(f"mark {uid}")
+        self._folder.marked.add(uid)
+
+    def expunge(self, uid: int) -> None:
+        self._change(f"expunge {uid}")
+        if uid in self._folder.marked:
+            self._folder.messages.pop(uid, None)
+
+    def move(self, uid: int, folder: str) -> None:
+        self._change(f"move {uid}")
+        one = self._folder.messages.pop(uid)
+        self._fake.folders[folder].put(one.raw, one.received_at)
+
+    def _change(self, command: str) -> None:
+        self._fake._maybe_fail(command)
+        if self._fake.refuses_changes:
+            raise Refused("The server does not allow deleting this message.", code="no_delete")
 
     @property
     def _folder(self) -> FakeFolder:

@@ -27,9 +27,9 @@ def message(message_id: int) -> str:
 @allow(OFFICE)
 def message_body(message_id: int) -> str | Response:
     """What stands below a message's head, for a page that shows it already: asked for until it can be shown."""
+    view = message_view(g.account.id, message_id)
     if not asks_for_partial():
         return go_to(url_for(".message", message_id=message_id, **_shown_how()))
-    view = message_view(g.account.id, message_id)
     return render_template("mail_monitor/_letter_body.html", **view, is_asked_for="again" in request.args)
 
 

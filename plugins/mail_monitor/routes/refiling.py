@@ -18,6 +18,7 @@ def move_message(filing_id: int) -> str | Response:
     """Put a message into another customer's record."""
     if request.method == "POST":
         with unit_of_work():
+            service.get(g.account.id, filing_id)
             customer = chosen_customer()
             filing = service.move(g.account, filing_id, customer, current_user.shown_name)
             name, address = customer.full_name, _record(customer.id, filing.thread_id)

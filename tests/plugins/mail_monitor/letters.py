@@ -1,5 +1,8 @@
 """Mails for tests: the smallest valid one, with what matters said."""
 
+import base64
+import email
+from email import policy
 from email.message import EmailMessage
 from itertools import count
 
@@ -24,3 +27,21 @@ def mail(
         message[name.replace("_", "-")] = value
     message.set_content(text)
     return message.as_bytes().replace(b"\n", b"\r\n")
+
+
+def html_mail(html: str, text: str = "", pictures: dict[str, bytes] | None = None, **fields: str) -> bytes:
+    """A mail with formatted text beside the plain one; `pictures` are parts of it, by content id."""
+    message = email.message_from_bytes(mail(text=text or "In plain words.", **fields), policy=policy.SMTP)
+    assert isinstance(message, EmailMessage)
+    message.add_alternative(html, subtype="html")
+    formatted = message.get_body(("html",))
+    assert isinstance(formatted, EmailMessage)
+    for content_id, data in (pictures or {}).items():
+        formatted.add_related(data, "image", "png", cid=f"<{content_id}>", filename=f"{content_id}.png")
+    return message.as_bytes()
+
+
+# The smallest picture there is: one pixel.
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
