@@ -1,7 +1,7 @@
 """The demo: an account with people in every role, customers in every state and invoices in every status."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,11 +14,15 @@ from app.access import Role
 from app.accounts import services
 from app.accounts.models import Account
 from app.accounts.signing_in import hash_password
-from app.billing import csv_files, invoices
+from app.billing import csv_files, invoices, life, periods, plans, recipients, subscriptions
 from app.billing.collecting import PaidBy
 from app.billing.csv_files import Outcome
+from app.billing.life import Terms
 from app.billing.lines import Line
 from app.billing.models import BY_HAND, GATEWAY, Customer, CustomerStatus, Invoice, InvoiceStatus
+from app.billing.plans import PlanDetails
+from app.billing.recipients import RecipientDetails
+from app.billing.subscription_models import Cycle, Plan
 from app.db import db, unit_of_work
 from app.plugin import registry
 
@@ -33,6 +37,8 @@ _ROLES = (Role.OPERATOR, Role.ADMIN, Role.MAIL_ADMIN, None)
 _PEOPLE = Path(__file__).parent / "demo_people.csv"
 _FIRST_NUMBER = 1072
 _MONTHS = 4
+_STAFF = SIGN_INS[1][1]
+_LEAVING = {12, 22}  # places in the file of those whose service ends soon
 _TAX = Decimal(23)
 
 
@@ -50,7 +56,9 @@ def demo() -> None:
             user = services.create_user(email, password_hash, name, is_instance_admin=role is None)
             if role is not None:
                 services.give_role(account, user, role)
-        for customer, month, created_at in _billed(account, _customers(account)):
+        customers = _customers(account)
+        _live(customers, _plans(account))
+        for customer, month, created_at in _billed(account, customers):
             _end(_invoice(account, customer, month, created_at), customer, month)
 
 
@@ -82,6 +90,65 @@ def _customers(account: Account) -> list[Customer]:
         elif customer.activated_at is not None:
             customer.activated_at = customer.signed_up_at + timedelta(days=1)
     return customers
+
+
+def _plans(account: Account) -> list[Plan]:
+    """Two plans on the sign-up page, a personal one that is hidden, and one that nobody can take any more."""
+    offers = [
+        PlanDetails("Business 12", "business", "39", long_cycle="yearly", long="420", setup="25", recipient="4.50"),
+        PlanDetails("Business 48", "business", "89", long_cycle="yearly", long="960", setup="25", recipient="3"),
+        PlanDetails("Personal", "personal", "19", subtitle="Letters only"),
+        PlanDetails("Founders", "business", "29"),
+    ]
+    made = [plans.add(account, offer) for offer in offers]
+    for plan in made[:2]:
+        plans.show(plan, shown=True)
+    plans.archive(made[3])
+    return made[:3]
+
+
+def _live(customers: list[Customer], offered: list[Plan]) -> None:
+    """Let everybody come to the status of the file: with a plan, a day that is planned, and a reason."""
+    business, larger, personal = offered
+    for place, customer in enumerate(customers):
+        today = clock.today(customer.location.timezone)
+        if customer.status == CustomerStatus.SCHEDULED:
+            day = today + timedelta(days=3 + 4 * (place % 3))
+            life.schedule(customer, day, Terms(business, Cycle.MONTHLY, day), by=_STAFF, welcome=True)
+        elif customer.status in {CustomerStatus.ACTIVE, CustomerStatus.LOCKED, CustomerStatus.CANCELLED}:
+            wanted, customer.status = customer.status, CustomerStatus.ACTIVE
+            plan = larger if place % 6 == 5 else personal if place % 11 == 10 else business
+            _serve(customer, plan, Cycle.YEARLY if place % 6 == 5 else Cycle.MONTHLY)
+            if wanted == CustomerStatus.LOCKED:
+                life.lock(customer, "Four attempts to collect failed.", by="gateway")
+            elif wanted == CustomerStatus.CANCELLED:
+                life.cancel(customer, by=_STAFF, why="Moves abroad.")
+            elif place in _LEAVING:
+                has = subscriptions.of(customer)
+                life.cancel(customer, subscriptions.period_ends_on(has) if has else None, by=_STAFF, why="Closes shop.")
+            elif place % 5 == 1:
+                _receive(customer)
+
+
+def _serve(customer: Customer, plan: Plan, cycle: Cycle) -> None:
+    """A service that runs for a while: billed from the first of a month, this period included."""
+    today = clock.today(customer.location.timezone)
+    months_ago = 2 + customer.id % 9
+    year, month = divmod(today.year * 12 + today.month - 1 - months_ago, 12)
+    row = subscriptions.take(customer, plan, cycle, date(year, month + 1, 1), setup_fee=False)
+    row.taken_at = customer.activated_at or customer.signed_up_at
+    row.next_period = periods.number_on(row.billing_starts_on, cycle.months, today) + 1
+    subscriptions.begin(row)
+    for move in life.moves_of(customer):
+        move.at, move.by = row.taken_at, _STAFF
+
+
+def _receive(customer: Customer) -> None:
+    """Somebody else receives mail there, too."""
+    name = customer.full_name.split()[-1]
+    host = customer.email.rpartition("@")[2]
+    recipients.add(customer, RecipientDetails(f"{name} Holding", "free"))
+    recipients.add(customer, RecipientDetails(f"Office of {customer.full_name}", "paid", f"bureau@{host}"))
 
 
 def _billed(account: Account, customers: list[Customer]) -> Iterator[tuple[Customer, int, datetime]]:

@@ -1,8 +1,11 @@
 """What people type: tidied, refused when it holds characters that nobody types, and folded for searching."""
 
+import contextlib
 import re
 import unicodedata
 from decimal import Decimal, InvalidOperation
+
+import idna
 
 from app.errors import InvalidInput
 
@@ -42,6 +45,16 @@ def fold(text: str) -> str:
     # Twice: what stands for several letters may fall apart into capitals, and small letters into pieces.
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return "".join(letter for letter in plain if not unicodedata.combining(letter))
+
+
+def email_key(email: str) -> str:
+    """How emails are compared: without outer blanks and regard to case, in one form, domains in their Unicode one."""
+    folded = unicodedata.normalize("NFKC", email).strip().casefold()
+    local, at, domain = folded.rpartition("@")
+    if at and ("xn--" in domain or not domain.isascii()):
+        with contextlib.suppress(idna.IDNAError, UnicodeError):  # no domain of the net is compared as it is written
+            domain = idna.decode(idna.encode(domain, uts46=True))
+    return f"{local}{at}{domain}"
 
 
 def decimal(text: str, field: str, most_decimals: int) -> Decimal:

@@ -15,11 +15,11 @@ from typing import Any
 from app import clock
 from app.accounts.models import Account, Location
 from app.accounts.services import add_location
-from app.accounts.signing_in import email_key
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceLine, InvoiceStatus
 from app.db import unit_of_work
 from app.installations.models import Installation, InstallationState
 from app.money import net_of_line, tax_of_line
+from app.typed import email_key
 
 _numbers = count(1)
 Line = tuple[str, str, int, str]  # description, quantity, unit price in minor units, tax rate in percent

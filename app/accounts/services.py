@@ -11,10 +11,11 @@ from email_validator import EmailNotValidError, validate_email
 from app import audit
 from app.access import Role
 from app.accounts.models import Account, Location, Membership, User
-from app.accounts.signing_in import email_key, end_sign_ins
+from app.accounts.signing_in import end_sign_ins
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
 from app.money import CURRENCIES
+from app.typed import email_key
 
 RESERVED_SLUGS = frozenset(
     [

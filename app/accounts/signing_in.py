@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-import unicodedata
 from datetime import timedelta
 from functools import cache
 
@@ -16,6 +15,7 @@ from app import audit, clock
 from app.accounts.models import Attempt, SignIn, User
 from app.db import db, end_reading, unit_of_work
 from app.errors import InvalidInput, TooManyTries
+from app.typed import email_key
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
 LONGEST_SIGN_IN = timedelta(hours=12)
@@ -45,11 +45,6 @@ def user_of_session(user_id: str) -> User | None:
         )
     )
     return row.user if row else None
-
-
-def email_key(email: str) -> str:
-    """How emails are compared: without outer blanks, in one Unicode form, without regard to case."""
-    return unicodedata.normalize("NFKC", email).strip().casefold()
 
 
 def hash_password(password: str) -> str:

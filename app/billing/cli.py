@@ -8,7 +8,6 @@ import click
 import sqlalchemy as sa
 
 from app.accounts.services import account_by_slug
-from app.accounts.signing_in import email_key
 from app.billing import csv_files, life
 from app.billing import customers as service
 from app.billing.csv_files import Outcome
@@ -16,6 +15,7 @@ from app.billing.models import Customer, CustomerStatus
 from app.command import answers
 from app.db import db, unit_of_work
 from app.errors import InvalidInput, NotFound
+from app.typed import email_key
 
 AT_ONCE = 200  # rows per unit of work: few commits, and others need not wait long for their turn to write
 Item = TypeVar("Item")

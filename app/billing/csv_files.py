@@ -16,7 +16,6 @@ import sqlalchemy as sa
 
 from app import clock
 from app.accounts.models import Account
-from app.accounts.signing_in import email_key
 from app.billing import customers, invoices, life
 from app.billing.customers import Details
 from app.billing.lines import Line
@@ -24,7 +23,7 @@ from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db
 from app.errors import AppError, InvalidInput
 from app.money import CURRENCIES
-from app.typed import line, tidy
+from app.typed import email_key, line, tidy
 
 CUSTOMER_COLUMNS = (*Details.text_names(), "location", "status", "signed_up_at")
 INVOICE_COLUMNS = (

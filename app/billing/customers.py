@@ -10,13 +10,12 @@ from sqlalchemy.orm import selectinload
 from app import audit
 from app.accounts.models import Account, Location
 from app.accounts.services import COUNTRIES, checked_email
-from app.accounts.signing_in import email_key
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import CustomerChanged
 from app.installations.services import announce
-from app.typed import fold, problem_of, tidy
+from app.typed import email_key, fold, problem_of, tidy
 
 PER_PAGE = 25
 FIRST_MAILBOX_NUMBER = 1001

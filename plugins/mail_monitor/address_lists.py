@@ -1,12 +1,9 @@
 """Addresses in header fields, read the same way on every Python: who is named, and what the names try to say."""
 
-import contextlib
 import re
-import unicodedata
 from dataclasses import dataclass
 
-import idna
-
+from app.typed import email_key
 from plugins.mail_monitor.charsets import clean_line
 from plugins.mail_monitor.headers import decode_words
 
@@ -34,16 +31,8 @@ class Named:
 
 
 def address_key(address: str) -> str:
-    """How addresses are compared: composed, without regard to case, the domain in its Unicode form.
-
-    Equal to what the host compares customers by, so that the two can be joined.
-    """
-    folded = unicodedata.normalize("NFKC", address).strip().casefold()
-    local, at, domain = folded.rpartition("@")
-    if at and ("xn--" in domain or not domain.isascii()):
-        with contextlib.suppress(idna.IDNAError, UnicodeError):  # no domain of the net is compared as it is written
-            domain = idna.decode(idna.encode(domain, uts46=True))
-    return f"{local}{at}{domain}"
+    """How addresses are compared: as the host compares customers by, so that the two can be joined."""
+    return email_key(address)
 
 
 def plain_key(key: str) -> str:

@@ -1,9 +1,10 @@
-"""Which customers have which addresses: the main ones that the host keeps, and the further ones kept here."""
+"""Which customers have which addresses: the main ones and recipients' that the host keeps, and those kept here."""
 
 from collections.abc import Iterable
 
 import sqlalchemy as sa
 
+from app.billing import recipients
 from app.billing.models import Customer
 from app.db import db
 from plugins.mail_monitor.address_lists import DOTLESS, address_key, plain_key
@@ -53,7 +54,18 @@ def _matches(account_id: int, keys: set[str]) -> dict[str, list[Match]]:
         )
         for key, customer_id, whose in db.session.execute(further):
             found.setdefault(key, []).append(Match(customer_id, How.EXTRA_ADDRESS, which_extra(whose)))
-    return found
+        for one in recipients.known(account_id, some):
+            found.setdefault(one.email_key, []).append(_of_recipient(one))
+    return {key: _once_each(matches) for key, matches in found.items()}
+
+
+def _of_recipient(one: recipients.Known) -> Match:
+    return Match(one.customer_id, How.EXTRA_ADDRESS, f"an address of the recipient {one.name}")
+
+
+def _once_each(matches: list[Match]) -> list[Match]:
+    """Of several reasons for one customer the first: nobody is asked to choose between a customer and the same one."""
+    return list({match.customer_id: match for match in reversed(matches)}.values())[::-1]
 
 
 def which_extra(whose: str) -> str:
@@ -86,10 +98,14 @@ def _written_with_tags(account_id: int, *, with_dots: bool) -> list[tuple[str, M
         ),
     )
     found = [(key, Match(customer_id, How.MAIN_ADDRESS, MAIN)) for key, customer_id in db.session.execute(main)]
-    return found + [
-        (key, Match(customer_id, How.EXTRA_ADDRESS, which_extra(whose)))
-        for key, customer_id, whose in db.session.execute(further)
-    ]
+    return (
+        found
+        + [
+            (key, Match(customer_id, How.EXTRA_ADDRESS, which_extra(whose)))
+            for key, customer_id, whose in db.session.execute(further)
+        ]
+        + [(one.email_key, _of_recipient(one)) for one in recipients.known_written_as(account_id, ["%+%", *endings])]
+    )
 
 
 def _is_dotless(key: str) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import render_template, request
 
+from app.billing import recipients
 from app.billing.models import Customer
 from app.installations.models import Installation
 from app.work import About
@@ -23,7 +24,12 @@ def crm_tab(installation: Installation, customer: Customer) -> str:
     count = conversations.count_of(customer)
     context = {"customer": customer, "part": part if part in PARTS else PARTS[0], "count": count}
     if context["part"] == "addresses":
-        return render_template("mail_monitor/_addresses.html", addresses=customer_addresses.of(customer), **context)
+        return render_template(
+            "mail_monitor/_addresses.html",
+            addresses=customer_addresses.of(customer),
+            recipients=recipients.of(customer),
+            **context,
+        )
     return render_template("mail_monitor/_messages.html", **context, **_mailbox(customer))
 
 

@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
 from app import audit, clock
+from app.billing.life_models import RecipientEmail
 from app.billing.models import Customer
 from app.db import db
 from app.work import ring_after_commit
@@ -109,7 +110,11 @@ def _of_customers(account_id: int) -> sa.CompoundSelect[int]:
         sa.select(StubAddress.stub_id)
         .join(owner, sa.and_(owner.account_id == StubAddress.account_id, key == mine))
         .where(StubAddress.account_id == account_id, StubAddress.address_key.not_in(_nobodys(account_id)))
-        for owner, key in ((Customer, Customer.email_key), (CustomerAddress, CustomerAddress.address_key))
+        for owner, key in (
+            (Customer, Customer.email_key),
+            (CustomerAddress, CustomerAddress.address_key),
+            (RecipientEmail, RecipientEmail.email_key),
+        )
         for mine in (StubAddress.address_key, StubAddress.plain_key)
     ]
     return sa.union(*found)

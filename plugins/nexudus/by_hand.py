@@ -5,10 +5,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from app.accounts.signing_in import email_key
 from app.billing.models import Customer
 from app.db import db, unit_of_work
 from app.errors import Conflict, InvalidInput, NotFound, Outside
+from app.typed import email_key
 from plugins.nexudus import links, members
 from plugins.nexudus.linking import OVERLAP
 from plugins.nexudus.matching import holders_of, same_email

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app.accounts.signing_in import email_key
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
+from app.typed import email_key
 from plugins.nexudus.models import Connection, LinkState, MemberLink, SeenMember
 
 # A link in one of these states is decided anew by each run; the others stand until a person changes them.

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import cache
 
 from app import clock
-from app.accounts.signing_in import email_key
 from app.billing.models import Customer
 from app.effects import Done, Intent, Result, Step
 from app.errors import Refused
+from app.typed import email_key
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.models import Connection, SeenMember
 from plugins.nexudus.payloads import Member, NewMember

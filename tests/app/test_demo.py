@@ -8,7 +8,10 @@ from click.testing import Result
 
 from app import clock
 from app.accounts.models import Account, Membership, User
+from app.billing import life, subscriptions
+from app.billing.life_models import Aim, Recipient
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
+from app.billing.subscription_models import Subscription
 from app.db import db
 from app.demo import SIGN_INS
 from tests.cast import Cast
@@ -35,6 +38,22 @@ def test_there_are_customers_in_every_state_and_invoices_in_every_status(filled:
     assert set(db.session.scalars(sa.select(Invoice.status).distinct())) == set(InvoiceStatus)
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Customer)) == 40
     assert 100 <= (db.session.scalar(sa.select(sa.func.count()).select_from(Invoice)) or 0) <= 130
+
+
+def test_whoever_is_served_has_a_plan_and_what_is_planned_has_a_day(filled: Result) -> None:
+    served = list(db.session.scalars(sa.select(Customer).where(Customer.status.in_(["active", "locked", "scheduled"]))))
+    planned = life.planned_of(served)
+
+    assert set(subscriptions.of_many(served)) == {one.id for one in served}
+    assert {one.id for one in served if one.status == CustomerStatus.SCHEDULED} <= set(planned)
+    assert Aim.CANCEL in {move.aim for move in planned.values()}
+    assert len(db.session.scalars(sa.select(Recipient)).all()) > 3
+
+
+def test_no_period_of_the_demo_is_due_before_it_begins(filled: Result) -> None:
+    due = db.session.scalars(sa.select(Subscription.due_at).where(Subscription.due_at.is_not(None))).all()
+
+    assert min(day for day in due if day) > clock.now()
 
 
 def test_nothing_lies_in_the_future_and_most_of_what_is_pending_is_recent(filled: Result) -> None:

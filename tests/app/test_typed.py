@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput
-from app.typed import fold, line, problem_of, tidy
+from app.typed import email_key, fold, line, problem_of, tidy
 
 
 def test_blanks_around_go_and_letters_are_composed() -> None:
@@ -47,3 +47,21 @@ def test_whatever_is_taken_can_be_stored_and_logged(text: str) -> None:
         stored = tidy(text).encode()
         assert b"\0" not in stored
         assert b"\n" not in stored
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (" Tamsin@Quill.example ", "tamsin@quill.EXAMPLE"),
+        ("a@bücher.example", "A@xn--bcher-kva.example"),
+        ("a@BÜCHER.example", "a@XN--BCHER-KVA.example"),
+        ("a\uff20quill.example", "a@quill.example"),
+    ],
+)
+def test_emails_are_the_same_whatever_case_blanks_and_form_of_the_domain(one: str, other: str) -> None:
+    assert email_key(one) == email_key(other)
+
+
+@given(st.text(max_size=60))
+def test_the_key_of_an_email_is_its_own_key(text: str) -> None:
+    assert email_key(email_key(text)) == email_key(text)

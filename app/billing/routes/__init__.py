@@ -1,6 +1,6 @@
 """Pages of customers, invoices and plans: several modules hang their views on one blueprint."""
 
-from app.billing.routes import customer_pages, invoice_pages, life_pages, plan_pages
+from app.billing.routes import customer_pages, invoice_pages, life_pages, plan_pages, recipient_pages
 from app.billing.routes.blueprint import describe_customer, describe_planned_move, pages
 
 __all__ = [
@@ -11,4 +11,5 @@ __all__ = [
     "life_pages",
     "pages",
     "plan_pages",
+    "recipient_pages",
 ]

@@ -7,16 +7,17 @@ from flask import Response, flash, g, redirect, render_template, request, url_fo
 from app.access import OFFICE, allow
 from app.accounts.services import COUNTRIES
 from app.asked import asked, page_number
-from app.billing import collecting, invoices, life, outlook, subscriptions
 from app.billing import customers as service
+from app.billing import invoices
 from app.billing.customers import Search
 from app.billing.forms import CustomerForm
-from app.billing.models import Customer, CustomerStatus, InvoiceStatus
+from app.billing.models import Customer, CustomerStatus
 from app.billing.routes.blueprint import pages, plugin_titles, tab
+from app.billing.routes.records import record_of
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput
 from app.htmx import asks_for_partial, go_to, page_or_partial
-from app.installations.panels import customer_tabs, draw_columns, draw_customer_tab, draw_panels
+from app.installations.panels import draw_columns, draw_customer_tab
 
 ALL, HERE = "all", "here"
 ALWAYS_SHOWN = {CustomerStatus.ACTIVE, CustomerStatus.INACTIVE}
@@ -76,7 +77,7 @@ def customer(customer_id: int) -> str:
     row = service.get(g.account, customer_id)
     found = invoices.find(g.account, invoices.Search(customer_id=row.id), page_number())
     columns = draw_columns("invoices", [invoice.id for invoice in found.items])
-    return render_template("billing/customer.html", tab="invoices", found=found, columns=columns, **_record(row))
+    return render_template("billing/customer.html", tab="invoices", found=found, columns=columns, **record_of(row))
 
 
 @pages.get("/<account_slug>/customers/<int:customer_id>/details")
@@ -84,7 +85,7 @@ def customer(customer_id: int) -> str:
 def customer_details(customer_id: int) -> str:
     """The record, with what is known about the customer."""
     row = service.get(g.account, customer_id)
-    return render_template("billing/customer_details.html", tab="details", countries=COUNTRIES, **_record(row))
+    return render_template("billing/customer_details.html", tab="details", countries=COUNTRIES, **record_of(row))
 
 
 @pages.get("/<account_slug>/customers/<int:customer_id>/<plugin_path>/<name>")
@@ -95,7 +96,7 @@ def customer_tab(customer_id: int, plugin_path: str, name: str) -> str:
     drawn = draw_customer_tab(plugin_path, name, row)
     if asks_for_partial():
         return drawn
-    return render_template("billing/customer_tab.html", tab=f"{plugin_path}/{name}", drawn=drawn, **_record(row))
+    return render_template("billing/customer_tab.html", tab=f"{plugin_path}/{name}", drawn=drawn, **record_of(row))
 
 
 @pages.route("/<account_slug>/customers/<int:customer_id>/edit", methods=["GET", "POST"])
@@ -141,24 +142,6 @@ def _tabs(wanted: Search) -> list[dict[str, Any]]:
         if counts[status] or status in ALWAYS_SHOWN or wanted.status == status
     ]
     return [*shown, tab("All", ".customers", ALL, None, current=wanted.status is None)]
-
-
-def _record(customer: Customer) -> dict[str, Any]:
-    """What every tab of a customer's page shows."""
-    counts = invoices.count_of(customer)
-    return {
-        "customer": customer,
-        "outlook": outlook.of_customer(customer),
-        "has": subscriptions.of(customer),
-        "move": life.planned(customer),
-        "open": invoices.open_of([customer.id]).get(customer.id, []),
-        "open_count": counts.get(InvoiceStatus.PENDING, 0),
-        "invoice_count": sum(counts.values()),
-        "biller": collecting.taken_over_by(customer),
-        "title_of": outlook.title_of,
-        "panels": draw_panels("customer", customer),
-        "plugin_tabs": customer_tabs(customer),
-    }
 
 
 def _draw_form(form: CustomerForm, customer: Customer | None) -> str | tuple[str, int]:

@@ -6,8 +6,9 @@ import pytest
 import time_machine
 
 from app import clock
-from app.billing import customers, life
+from app.billing import customers, life, recipients
 from app.billing.models import CustomerStatus
+from app.billing.recipients import RecipientDetails
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput
 from app.installations.models import Installation
@@ -95,6 +96,23 @@ def test_an_ignored_stranger_is_not_listed_and_not_fetched(
         strangers.ignore(cast.acme.id, "news@shop.example", "Ana Alder")
     make.customer(cast.acme, email="news@shop.example")
     assert scan(desk).filed == 0
+
+
+def test_messages_of_a_recipient_are_the_customers_the_earlier_ones_too(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, bell: HeardBell
+) -> None:
+    server.inbox.put(mail("Lena <lena+post@yarrow.example>", subject="Before"))
+    scan(desk)
+    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
+    bell.rings.clear()
+    with unit_of_work():
+        customer = customers.locked(cast.acme, tamsin.id)
+        recipients.add(customer, RecipientDetails("Lena Yarrow", "free", "lena@yarrow.example"))
+    bell.answer()
+    server.inbox.put(mail("Lena <LENA@yarrow.example>", subject="After"))
+    scan(desk)
+    assert filed() == [("Before", tamsin.id), ("After", tamsin.id)]
+    assert [row.reason for row in rows_of(Filing)][-1] == "From is an address of the recipient Lena Yarrow"
 
 
 def test_a_watched_address_cannot_be_a_customers(cast: Cast, desk: EmailAccount) -> None:
