@@ -21,6 +21,7 @@ from app.billing.life_models import PlannedMove
 from app.billing.models import Customer
 from app.billing.routes import describe_customer, describe_planned_move
 from app.config import Settings
+from app.dashboard import routes as dashboard_routes
 from app.installations import frame, guard
 from app.installations import routes as installation_routes
 from app.jobs import routes as job_routes
@@ -83,6 +84,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(billing_routes.pages)
     app.register_blueprint(installation_routes.pages)
     app.register_blueprint(job_routes.pages)
+    app.register_blueprint(dashboard_routes.pages)
     app.register_blueprint(activity_routes.pages)
     app.register_blueprint(problem_routes.pages)
     if settings.is_demo:

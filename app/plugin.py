@@ -11,6 +11,7 @@ from flask import Blueprint, Flask, current_app
 from markupsafe import Markup
 
 from app.access import OFFICE, OPERATORS, Allowed
+from app.charts import Chart
 from app.events import Event
 from app.work import Describe
 
@@ -105,6 +106,20 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """What happens next by itself: when, how much, and where a person sees more. Only `roles` are shown it."""
+
+    at: datetime
+    title: str
+    figure: str
+    sentence: str
+    label: str
+    endpoint: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+    roles: Allowed = OFFICE
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """One plugin's declaration."""
 
@@ -122,6 +137,9 @@ class Plugin:
     tabs: tuple[Tab, ...] = ()
     # What waits for a person in an installation, from stored rows; asked on every page, so a few indexed queries.
     problems: Callable[[Any], Sequence[Problem]] | None = None
+    # For the page of the day: what comes next, and how things stand; both from stored rows.
+    coming: Callable[[Any], Sequence[Coming]] | None = None
+    charts: Callable[[Any], Sequence[Chart]] | None = None
     hears: Mapping[type[Event], Callable[..., None]] = field(default_factory=dict)
     due: tuple[DueRows, ...] = ()
     jobs: tuple[Callable[..., None], ...] = ()

@@ -61,7 +61,7 @@ def choose() -> str:
 @allow(STAFF)
 def home() -> Response | str:
     if g.membership.role in OFFICE:
-        return redirect(url_for("billing.customers"))  # type: ignore[return-value]
+        return redirect(url_for("dashboard.today"))  # type: ignore[return-value]
     return render_template("accounts/home.html")
 
 

@@ -173,7 +173,11 @@ def _entry(label: str, endpoint: str, below: str | None = None) -> Entry:
 def _host_entries(role: Role) -> list[Entry]:
     if role not in OFFICE:
         return [_entry("Home", "accounts.home", below="//")]
-    return [_entry("Customers", "billing.customers"), _entry("Invoices", "billing.invoices")]
+    return [
+        _entry("Today", "dashboard.today"),
+        _entry("Customers", "billing.customers"),
+        _entry("Invoices", "billing.invoices"),
+    ]
 
 
 def _account_entries(role: Role) -> list[Entry]:

@@ -3,7 +3,19 @@
 from app.access import OFFICE, OPERATORS
 from app.events import CustomerActivated, CustomerChanged
 from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab
-from plugins.mail_monitor import accounts, cli, health, jobs, panels, records, routes, troubles, waiting, wishes
+from plugins.mail_monitor import (
+    accounts,
+    cli,
+    health,
+    jobs,
+    outlook,
+    panels,
+    records,
+    routes,
+    troubles,
+    waiting,
+    wishes,
+)
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.pages import pages
 from plugins.mail_monitor.reading_models import SafeCopy
@@ -24,6 +36,8 @@ plugin = Plugin(
     panels=(Panel("systems", panels.systems_panel),),
     tabs=(Tab("crm", "CRM", panels.crm_tab, panels.count_messages),),
     problems=troubles.problems_of,
+    coming=outlook.coming,
+    charts=outlook.charts,
     hears={CustomerActivated: jobs.customer_has_address, CustomerChanged: jobs.customer_has_address},
     due=(
         DueRows(EmailAccount, jobs.work_on_account, panels.describe_account),

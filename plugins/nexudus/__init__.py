@@ -3,7 +3,7 @@
 from app.access import OFFICE
 from app.events import CustomerActivated
 from app.plugin import Column, DueRows, MenuEntry, Panel, Plugin
-from plugins.nexudus import cli, connecting, export_panels, export_routes, jobs, panels, routes, troubles
+from plugins.nexudus import cli, connecting, export_panels, export_routes, jobs, outlook, panels, routes, troubles
 from plugins.nexudus.models import Connection
 from plugins.nexudus.pages import pages
 
@@ -29,6 +29,8 @@ plugin = Plugin(
         Column("invoices", "Nexudus", export_panels.invoice_cells),
     ),
     problems=troubles.problems_of,
+    coming=outlook.coming,
+    charts=outlook.charts,
     hears={CustomerActivated: jobs.link_customer},
     due=(DueRows(Connection, jobs.work_on_connection, panels.describe_connection),),
     queue="nexudus",

@@ -1,15 +1,18 @@
 """A plugin for the host's own tests: it uses every place that the contract offers and does nothing real."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from flask import Blueprint
 from markupsafe import Markup
 
+from app import clock
 from app.access import OFFICE, OPERATORS, Role, allow
+from app.charts import Bar, BarChart, Chart, Series
 from app.events import CustomerActivated, CustomerChanged
 from app.installations.models import Installation, InstallationState
-from app.plugin import Column, MenuEntry, Panel, Plugin, Problem, State
+from app.plugin import Column, Coming, MenuEntry, Panel, Plugin, Problem, State
 
 pages = Blueprint("example", __name__)
 
@@ -59,6 +62,18 @@ def problems(installation: Installation) -> list[Problem]:
     ]
 
 
+def coming(installation: Installation) -> list[Coming]:
+    return [
+        Coming(clock.now() + timedelta(hours=1), "Example works", "3 things", "All of them", "Things", "example.things")
+    ]
+
+
+def charts(installation: Installation) -> list[Chart]:
+    if installation.problem == "breaks the list":
+        raise RuntimeError("the plugin has a fault")
+    return [BarChart("Things sorted", (Series("all", "all", "there"),), [Bar("Nov", {"all": 3})])]
+
+
 plugin = Plugin(
     name="example",
     path="example",
@@ -73,6 +88,8 @@ plugin = Plugin(
     panels=(Panel("customer", draw), Panel("invoice", draw), Panel("systems", draw)),
     columns=(Column("customers", "Example", cells), Column("invoices", "Example", cells)),
     problems=problems,
+    coming=coming,
+    charts=charts,
     hears={CustomerActivated: greet, CustomerChanged: greet},
     before_switching_off=lambda installation: "Example forgets its sign-in." if installation.works else "",
 )

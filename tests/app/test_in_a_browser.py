@@ -18,6 +18,11 @@ from tests.visitors import apart
 
 _, OPERATOR, PASSWORD = SIGN_INS[0]
 PAGES = [
+    "/today",
+    "/problems",
+    "/activity",
+    "/activity/mails",
+    "/activity/audit",
     "/customers",
     "/customers?status=all",
     "/customers?q=nobody",
@@ -75,7 +80,7 @@ def enter(page: Page, address: str) -> None:
     page.get_by_label("Email", exact=True).fill(OPERATOR)
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
-    page.wait_for_url("**/customers")
+    page.wait_for_url("**/today")
 
 
 @pytest.fixture
