@@ -45,7 +45,7 @@ _TAX = Decimal(23)
 @click.command()
 @with_appcontext
 def demo() -> None:
-    """Fill an empty database with the demo account; does nothing otherwise."""
+    """Fill an empty database with the demo account and print its slug; does nothing otherwise."""
     if db.session.scalar(sa.select(Account.id).limit(1)) is not None:
         return
     db.session.rollback()  # hashing takes a while and holds no transaction open
@@ -60,6 +60,8 @@ def demo() -> None:
         _live(customers, _plans(account))
         for customer, month, created_at in _billed(account, customers):
             _end(_invoice(account, customer, month, created_at), customer, month)
+        slug = account.slug
+    click.echo(slug)
 
 
 def _account() -> Account:

@@ -10,10 +10,8 @@ ends them; if the starter itself is killed, its children get a signal (see `ends
 import argparse
 import contextlib
 import ctypes
-import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -27,14 +25,13 @@ from app import assets
 from app.config import Settings
 from app.demo import SIGN_INS
 from app.embedded import EmbeddedServer, embedded_server, ends_with_parent
+from app.sandboxes import MAIL_PORTS, NEXUDUS_PORT, CannotStart, Sandboxes, answers, refuse_taken_port, sandboxes
 
 _ORDERLY_S = 10.0  # honcho itself kills what has not ended after 5 s
 _ORPHANS_S = 5.0
+_MAIL_DAYS = 90  # how much of its mailbox the demo account imports
+_HAD_TERMINAL = sys.stdout.isatty()
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
-
-
-class CannotStart(SystemExit):
-    """Something stands in the way; the text says what, and what to do."""
 
 
 def main() -> int:
@@ -47,12 +44,9 @@ def main() -> int:
         ends_with_parent(os.getppid())()
 
     settings = Settings.read()
-    _refuse_taken_port(settings.host, settings.port, f"choose another: SPHEREMAIL_PORT={settings.port + 1}")
-    sandbox_port = _sandbox_port(settings, options.sandbox_port)
-    environment = _environment(settings, sandbox_port)
-    further = []
-    if sandbox_port:
-        further.append(f"sandbox: exec python -m plugins.nexudus.sandbox --port {sandbox_port} --demo")
+    refuse_taken_port(settings.host, settings.port, f"choose another: SPHEREMAIL_PORT={settings.port + 1}")
+    beside = sandboxes(settings, options.sandbox_port, tuple(options.mail_ports))
+    environment = _environment(settings, beside)
 
     with ExitStack() as stack:
         _adopt_orphans()
@@ -64,17 +58,30 @@ def main() -> int:
             redis = stack.enter_context(embedded_server())
             environment["SPHEREMAIL_REDIS_URL"] = redis.url
         _flask("db", "upgrade", environment=environment)
-        if settings.is_demo:
-            _flask("demo", environment=environment)
-        processes = _start_procfile(further, environment)
+        new_account = _flask("demo", environment=environment) if settings.is_demo else ""
+        processes = _start_procfile(beside.lines, environment)
         stack.callback(_end, processes)
-        return _watch(processes, redis, settings, sandbox_port)
+        ended = _wait_for_answers(processes, redis, settings, beside)
+        if ended is None:
+            if new_account and beside.mailbox:
+                _add_mailbox(new_account, beside.mailbox, environment)
+            _announce(settings, beside)
+            ended = _watch(processes, redis)
+        return ended
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m app.starter", description="Start the whole product.")
     parser.add_argument(
-        "--sandbox-port", type=int, default=8400, help="where the Nexudus sandbox listens (default 8400)"
+        "--sandbox-port", type=int, default=NEXUDUS_PORT, help="where the Nexudus sandbox listens (%(default)s)"
+    )
+    parser.add_argument(
+        "--mail-ports",
+        type=int,
+        nargs=3,
+        default=MAIL_PORTS,
+        metavar=("PAGES", "IMAP", "SMTP"),
+        help="where the mail sandbox listens ({} {} {})".format(*MAIL_PORTS),
     )
     parser.add_argument(
         "--end-with-parent", action="store_true", help="end when the process that started this one dies"
@@ -82,29 +89,9 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _refuse_taken_port(host: str, port: int, way_out: str) -> None:
-    try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        raise CannotStart(f"Cannot listen on {host}:{port} ({error.strerror}): {way_out}.") from error
-
-
-def _sandbox_port(settings: Settings, port: int) -> int | None:
-    """Where the Nexudus sandbox will listen, or None when there is to be none."""
-    if not settings.is_demo or "nexudus" not in settings.plugins:
-        return None
-    try:
-        _refuse_taken_port("127.0.0.1", port, "end what runs there, the Nexudus sandbox needs that port")
-    except CannotStart:
-        if settings.nexudus_url:  # another Nexudus is meant, perhaps the very server that has the port
-            return None
-        raise
-    return port
-
-
-def _environment(settings: Settings, sandbox_port: int | None) -> dict[str, str]:
+def _environment(settings: Settings, beside: Sandboxes) -> dict[str, str]:
     """The environment of the processes: ours, with what the Procfile and its programs must find in it."""
-    found = {
+    return {
         **os.environ,
         # The programs of this virtual environment come first, whether it was activated or not.
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -112,16 +99,26 @@ def _environment(settings: Settings, sandbox_port: int | None) -> dict[str, str]
         "SPHEREMAIL_HOST": settings.host,
         "SPHEREMAIL_PORT": str(settings.port),
         "SPHEREMAIL_DATA_DIR": str(settings.data_dir.resolve()),
+        **beside.environment,
     }
-    if sandbox_port and not settings.nexudus_url:
-        found["SPHEREMAIL_NEXUDUS_URL"] = f"http://127.0.0.1:{sandbox_port}"
-    return found
 
 
-def _flask(*command: str, environment: dict[str, str]) -> None:
+def _flask(*command: str, environment: dict[str, str]) -> str:
+    """Run a command of the product and answer what it says."""
     line = ["flask", "--app", "wsgi", *command]
-    if subprocess.run(line, env=environment, check=False, preexec_fn=ends_with_parent()).returncode:
+    done = subprocess.run(
+        line, env=environment, check=False, stdout=subprocess.PIPE, text=True, preexec_fn=ends_with_parent()
+    )
+    if done.returncode:
         raise CannotStart(f"`{' '.join(line)}` failed; it says why above.")
+    return done.stdout.strip()
+
+
+def _add_mailbox(account: str, settings_file: Path, environment: dict[str, str]) -> None:
+    """Let the new demo account watch the sandbox's first mailbox, and file what lies in it."""
+    print("Adding the demo's mailbox ...", flush=True)
+    command = ("mail", "add", "--account", account, "--file", str(settings_file), "--import-days", str(_MAIL_DAYS))
+    _flask(*command, environment=environment)
 
 
 def _start_procfile(further: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -135,42 +132,38 @@ def _start_procfile(further: list[str], environment: dict[str, str]) -> subproce
     )
 
 
-def _watch(
-    processes: subprocess.Popen[bytes],
-    redis: EmbeddedServer | None,
-    settings: Settings,
-    sandbox_port: int | None,
-) -> int:
-    """Say where to look once the web server answers, and wait until something ends."""
-    announced, terminal = False, sys.stdout.isatty()
-    while processes.poll() is None:
-        if terminal and not sys.stdout.isatty():  # its window was closed, and only `make` got the signal
-            return 0
-        if redis and redis.keeper.poll() is not None:
-            print("redis ended, so everything else is ended too.", file=sys.stderr)
-            return 1
-        if not announced and _answers(settings.host, settings.port):
-            announced = True
-            _announce(settings, sandbox_port)
+def _wait_for_answers(
+    processes: subprocess.Popen[bytes], redis: EmbeddedServer | None, settings: Settings, beside: Sandboxes
+) -> int | None:
+    """Wait until the product and its sandboxes answer; the exit code when something ends before."""
+    while not (answers(settings.host, settings.port, "/healthz") and beside.are_up):
+        if (ended := _ended(processes, redis)) is not None:
+            return ended
         threading.Event().wait(0.2)
+    return None
+
+
+def _watch(processes: subprocess.Popen[bytes], redis: EmbeddedServer | None) -> int:
+    """Wait until something ends."""
+    while (ended := _ended(processes, redis)) is None:
+        threading.Event().wait(0.2)
+    return ended
+
+
+def _ended(processes: subprocess.Popen[bytes], redis: EmbeddedServer | None) -> int | None:
+    """The exit code once something has ended."""
+    if _HAD_TERMINAL and not sys.stdout.isatty():  # its window was closed, and only `make` got the signal
+        return 0
+    if processes.poll() is None and redis and redis.keeper.poll() is not None:
+        print("redis ended, so everything else is ended too.", file=sys.stderr)
+        return 1
     return processes.returncode
 
 
-def _answers(host: str, port: int) -> bool:
-    caller = http.client.HTTPConnection(host, port, timeout=5)
-    try:
-        caller.request("GET", "/healthz")
-        return caller.getresponse().status < 500
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        caller.close()
-
-
-def _announce(settings: Settings, sandbox_port: int | None) -> None:
+def _announce(settings: Settings, beside: Sandboxes) -> None:
+    """Say where to look."""
     lines = ["", f"SphereMail answers at {settings.public_base}"]
-    if sandbox_port:
-        lines += [f"and the Nexudus sandbox at http://127.0.0.1:{sandbox_port}"]
+    lines += [f"and the {name} at {address}" for name, address in beside.addresses.items()]
     if settings.is_demo:
         lines += ["", "Sign in as", *(f"  {role:<24}{email:<28}{word}" for role, email, word in SIGN_INS)]
     print("\n".join([*lines, "", f"Ctrl-C ends everything; the data stays in {settings.data_dir}.", ""]), flush=True)

@@ -14,7 +14,7 @@ from app.db import db, unit_of_work
 from app.errors import Conflict, InvalidInput, Outside, Refused
 from app.installations import services as installations
 from app.installations.models import Installation
-from plugins.mail_monitor import accounts, credentials, pausing, scanning, testing
+from plugins.mail_monitor import accounts, credentials, importing, pausing, scanning, testing
 from plugins.mail_monitor.connection_test import LABELS, Steps, Trial
 from plugins.mail_monitor.models import ConnectionTest, DeletePolicy
 from plugins.mail_monitor.settings import AccountSettings, ServerSettings
@@ -33,8 +33,9 @@ def commands() -> None:
 @commands.command("add")
 @click.option("--account", "slug", required=True)
 @click.option("--file", "path", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--import-days", type=int, default=0, help="Also file what came in the last so many days, quietly.")
 @answers
-def add(slug: str, path: Path) -> dict[str, Any]:
+def add(slug: str, path: Path, import_days: int) -> dict[str, Any]:
     """Add the email account that a settings.json describes; an active one is tested first. Switches the plugin on."""
     account = account_by_slug(slug)
     settings = _settings(account, path)
@@ -47,6 +48,8 @@ def add(slug: str, path: Path) -> dict[str, Any]:
         installation = session.get_one(Installation, installation_id)
         test = session.get_one(ConnectionTest, test_id) if test_id else None
         row = accounts.save(account_by_slug(slug), installation, settings, None, test, BY, agrees=True)
+        if import_days:
+            importing.start(row, import_days, BY)
         return {"email_account": row.id}
 
 
