@@ -1,7 +1,7 @@
 # Everything a person does with this project begins here; `make` alone lists it.
 
 PYTHON ?= python3
-DEBIAN_PACKAGES := postgresql chromium dovecot-imapd
+DEBIAN_PACKAGES := postgresql chromium dovecot-imapd isync
 PYTEST_ARGS ?=
 
 venv := .venv

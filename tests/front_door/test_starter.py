@@ -32,6 +32,7 @@ class Run:
     mark: Mark
     port: int = field(default_factory=free_port)
     sandbox_port: int = field(default_factory=free_port)
+    mail_port: int = field(default_factory=free_port)
     settings: dict[str, str] = field(default_factory=dict)
     said: str = ""
     listeners: list[threading.Thread] = field(default_factory=list)
@@ -44,7 +45,9 @@ class Run:
             "TMPDIR": str(self.folder),
             **self.settings,
         }
-        starter = (sys.executable, "-m", "app.starter", "--sandbox-port", str(self.sandbox_port), *options)
+        mail_ports = [str(port) for port in (self.mail_port, free_port(), free_port())]
+        ports = ("--sandbox-port", str(self.sandbox_port), "--mail-ports", *mail_ports)
+        starter = (sys.executable, "-m", "app.starter", *ports, *options)
         process = subprocess.Popen(
             [*through, *starter],
             env={**self.mark.environment, **settings},
@@ -97,6 +100,8 @@ def test_it_says_where_to_look_and_ctrl_c_leaves_nothing_behind(run: Run) -> Non
     process = run.start_and_wait()
     assert f"http://127.0.0.1:{run.port}" in run.said
     assert f"http://127.0.0.1:{run.sandbox_port}" in run.said
+    assert f"http://127.0.0.1:{run.mail_port}" in run.said
+    assert "Adding the demo's mailbox" in run.said
     assert all(email in run.said and password in run.said for _, email, password in SIGN_INS)
     with urllib.request.urlopen(f"http://127.0.0.1:{run.port}/login") as page:
         assert page.status == 200
@@ -113,6 +118,7 @@ def test_a_second_start_keeps_the_data_and_a_second_ctrl_c_does_no_harm(run: Run
         process = run.start_and_wait()
         keys.append((run.data / "vault_keys").read_text())
         process.send_signal(signal.SIGINT)
+        assert "Adding the demo's mailbox" not in run.said
         eventually(lambda: "Ending everything" in run.said, "it heard the first")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
@@ -148,9 +154,10 @@ def test_a_kill_of_the_program_that_started_it_ends_it_too_where_that_was_asked_
     [
         (r"\S+ \S+/flask --app wsgi worker mail", "worker-mail"),
         (r"\S+ -m plugins.nexudus.sandbox", "sandbox"),
+        (r"\S+ -m plugins.mail_monitor.sandbox", "mail-sandbox"),
         (r"\S+/valkey-server", "redis"),
     ],
-    ids=["a worker", "the sandbox", "redis"],
+    ids=["a worker", "the sandbox", "the mail sandbox", "redis"],
 )
 def test_when_one_process_ends_all_end_and_it_is_named(run: Run, victim: str, name: str) -> None:
     process = run.start_and_wait()
@@ -160,7 +167,7 @@ def test_when_one_process_ends_all_end_and_it_is_named(run: Run, victim: str, na
     run.ended_without_a_trace()
 
 
-@pytest.mark.parametrize("which", ["port", "sandbox_port"])
+@pytest.mark.parametrize("which", ["port", "sandbox_port", "mail_port"])
 def test_a_taken_port_is_one_sentence(run: Run, which: str) -> None:
     port = getattr(run, which)
     with socket.create_server(("127.0.0.1", port)):

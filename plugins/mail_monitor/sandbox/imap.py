@@ -1,4 +1,4 @@
-"""The IMAP side: pymap with a password for every mailbox, and no sign-in before STARTTLS.
+"""The IMAP side: pymap, with STARTTLS and a password for every mailbox.
 
 https://github.com/icgood/pymap
 """

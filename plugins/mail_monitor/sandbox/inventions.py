@@ -7,6 +7,6 @@ INVENTIONS = (
     ("later@…", "Somebody whose server is busy: refused for now (451), so that it has to be tried again."),
     ("Sent", "A mail that is handed in is not put into the sender's folder Sent; Gmail and Microsoft would do that."),
     ("Resetting", "Every folder gets another UIDVALIDITY, as after a restored backup, and the same letters."),
-    ("Sign-in", "IMAP takes no password before STARTTLS. SMTP takes mail without a sign-in, as a relay next door."),
+    ("Sign-in", "IMAP wants the password, SMTP also takes mail without a sign-in, as a relay next door."),
 )
 """What, and how."""
