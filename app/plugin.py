@@ -17,6 +17,7 @@ from app.work import Describe
 
 Place = Literal["customer", "invoice", "systems"]
 ListPlace = Literal["customers", "invoices"]
+Tone = Literal["", "there", "good", "stop", "ink"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,32 @@ class Tab:
     label: str
     draw: Callable[[Any, Any], str]
     count: Callable[[Any, Any], int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a customer's timeline: when, what (a link where `url` is said), why, and how it is dressed."""
+
+    at: datetime
+    what: str
+    why: str = ""
+    icon: str = "info"
+    tone: Tone = ""
+    amount: str = ""
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TimelinePart:
+    """What a plugin knows of a customer's past; `name` and `label` are its filter there.
+
+    `moments(installation, customer, until, most)` answers at most `most`, none after `until`, newest first and in an
+    order that is the same each time, by one query of stored rows.
+    """
+
+    name: str
+    label: str
+    moments: Callable[[Any, Any, datetime, int], Sequence[Moment]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +162,7 @@ class Plugin:
     panels: tuple[Panel, ...] = ()
     columns: tuple[Column, ...] = ()
     tabs: tuple[Tab, ...] = ()
+    timeline: tuple[TimelinePart, ...] = ()
     # What waits for a person in an installation, from stored rows; asked on every page, so a few indexed queries.
     problems: Callable[[Any], Sequence[Problem]] | None = None
     # For the page of the day: what comes next, and how things stand; both from stored rows.

@@ -1,18 +1,21 @@
 """Drawing what plugins add to host pages; a plugin that fails leaves a line, not a broken page."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
 from flask import g
 from markupsafe import Markup
 
+from app import clock
 from app.db import end_reading
 from app.errors import NotFound
 from app.installations.models import Installation
 from app.installations.services import Block, active_installations
-from app.plugin import ListPlace, Panel, Place, Plugin, Tab
+from app.plugin import ListPlace, Moment, Panel, Place, Plugin, Tab, TimelinePart
 
 log = structlog.get_logger()
 
@@ -53,6 +56,39 @@ def draw_customer_tab(plugin_path: str, name: str, customer: Any) -> Markup:
             if (plugin.path, tab.name) == (plugin_path, name):
                 return Markup(tab.draw(installation, customer))  # noqa: S704  # plugins answer rendered templates
     raise NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Something that knows moments of a customer's past, as the plugin contract says."""
+
+    name: str
+    label: str
+    moments: Callable[[Any, datetime, int], Sequence[Moment]]
+
+
+def timeline_sources(account_id: int) -> list[Source]:
+    """What the plugins that are on know of customers' pasts; one that fails leaves a line, not a broken page."""
+    return [
+        Source(part.name, part.label, partial(_moments, plugin, installation, part))
+        for plugin, installation in active_installations(account_id)
+        for part in plugin.timeline
+    ]
+
+
+def _moments(
+    plugin: Plugin, installation: Installation, part: TimelinePart, customer: Any, until: datetime, most: int
+) -> Sequence[Moment]:
+    try:
+        return part.moments(installation, customer, until, most)
+    except Exception:
+        log.exception("timeline_failed", plugin=plugin.name, part=part.name)
+        end_reading()
+        return [
+            Moment(
+                min(until, clock.now()), f"What {plugin.title} knows could not be shown here.", icon="mark", tone="stop"
+            )
+        ]
 
 
 def draw_columns(place: ListPlace, ids: Sequence[int]) -> list[DrawnColumn]:

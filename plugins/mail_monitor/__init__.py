@@ -2,7 +2,7 @@
 
 from app.access import OFFICE, OPERATORS
 from app.events import CustomerActivated, CustomerChanged
-from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab
+from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab, TimelinePart
 from plugins.mail_monitor import (
     accounts,
     cli,
@@ -12,6 +12,7 @@ from plugins.mail_monitor import (
     panels,
     records,
     routes,
+    timeline,
     troubles,
     waiting,
     wishes,
@@ -38,6 +39,7 @@ plugin = Plugin(
     problems=troubles.problems_of,
     coming=outlook.coming,
     charts=outlook.charts,
+    timeline=(TimelinePart("messages", "Messages", timeline.moments),),
     hears={CustomerActivated: jobs.customer_has_address, CustomerChanged: jobs.customer_has_address},
     due=(
         DueRows(EmailAccount, jobs.work_on_account, panels.describe_account),

@@ -2,8 +2,19 @@
 
 from app.access import OFFICE
 from app.events import CustomerActivated
-from app.plugin import Column, DueRows, MenuEntry, Panel, Plugin
-from plugins.nexudus import cli, connecting, export_panels, export_routes, jobs, outlook, panels, routes, troubles
+from app.plugin import Column, DueRows, MenuEntry, Panel, Plugin, TimelinePart
+from plugins.nexudus import (
+    cli,
+    connecting,
+    export_panels,
+    export_routes,
+    jobs,
+    outlook,
+    panels,
+    routes,
+    timeline,
+    troubles,
+)
 from plugins.nexudus.models import Connection
 from plugins.nexudus.pages import pages
 
@@ -31,6 +42,7 @@ plugin = Plugin(
     problems=troubles.problems_of,
     coming=outlook.coming,
     charts=outlook.charts,
+    timeline=(TimelinePart("links", "Links", timeline.moments),),
     hears={CustomerActivated: jobs.link_customer},
     due=(DueRows(Connection, jobs.work_on_connection, panels.describe_connection),),
     queue="nexudus",

@@ -1,7 +1,7 @@
 """A plugin for the host's own tests: it uses every place that the contract offers and does nothing real."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask import Blueprint
@@ -12,7 +12,7 @@ from app.access import OFFICE, OPERATORS, Role, allow
 from app.charts import Bar, BarChart, Chart, Series
 from app.events import CustomerActivated, CustomerChanged
 from app.installations.models import Installation, InstallationState
-from app.plugin import Column, Coming, MenuEntry, Panel, Plugin, Problem, State
+from app.plugin import Column, Coming, MenuEntry, Moment, Panel, Plugin, Problem, State, TimelinePart
 
 pages = Blueprint("example", __name__)
 
@@ -74,6 +74,15 @@ def charts(installation: Installation) -> list[Chart]:
     return [BarChart("Things sorted", (Series("all", "all", "there"),), [Bar("Nov", {"all": 3})])]
 
 
+broken = False
+
+
+def moments(installation: Installation, customer: Any, until: datetime, most: int) -> list[Moment]:
+    if broken:
+        raise RuntimeError("the plugin has a fault")
+    return [Moment(customer.signed_up_at, f"A thing for {customer.full_name}")]
+
+
 plugin = Plugin(
     name="example",
     path="example",
@@ -90,6 +99,7 @@ plugin = Plugin(
     problems=problems,
     coming=coming,
     charts=charts,
+    timeline=(TimelinePart("things", "Things", moments),),
     hears={CustomerActivated: greet, CustomerChanged: greet},
     before_switching_off=lambda installation: "Example forgets its sign-in." if installation.works else "",
 )

@@ -8,7 +8,7 @@ from app.access import OFFICE, allow
 from app.accounts.services import COUNTRIES
 from app.asked import asked, page_number
 from app.billing import customers as service
-from app.billing import invoices
+from app.billing import invoices, timeline
 from app.billing.customers import Search
 from app.billing.forms import CustomerForm
 from app.billing.models import Customer, CustomerStatus
@@ -78,6 +78,26 @@ def customer(customer_id: int) -> str:
     found = invoices.find(g.account, invoices.Search(customer_id=row.id), page_number())
     columns = draw_columns("invoices", [invoice.id for invoice in found.items])
     return render_template("billing/customer.html", tab="invoices", found=found, columns=columns, **record_of(row))
+
+
+@pages.get("/<account_slug>/customers/<int:customer_id>/timeline")
+@allow(OFFICE)
+def customer_timeline(customer_id: int) -> str:
+    """The record, with everything that happened; `show` narrows it to one kind, `before` is where a page begins."""
+    row = service.get(g.account, customer_id)
+    known, shown, begins = timeline.sources(row), asked("show"), timeline.Place.read(asked("before"))
+    chosen = [one for one in known if one.name == shown] or known
+    here = url_for(".customer_timeline", customer_id=row.id)
+    kinds = [("All", here, len(chosen) > 1)]
+    kinds += [(one.label, f"{here}?show={one.name}", chosen == [one]) for one in known]
+    return render_template(
+        "billing/timeline.html",
+        tab="timeline",
+        found=timeline.page(row, chosen, begins),
+        newest=begins == timeline.Place(),
+        kinds=[{"label": label, "url": url, "current": current} for label, url, current in kinds],
+        **record_of(row),
+    )
 
 
 @pages.get("/<account_slug>/customers/<int:customer_id>/details")
