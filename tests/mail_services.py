@@ -208,7 +208,9 @@ class Post:
     port: int
     tls_port: int
     password: str = "mailbox-password"
-    refused: set[str] = field(default_factory=set)  # senders it takes nothing from
+    refused: set[str] = field(default_factory=set)  # senders and recipients it takes nothing from and for
+    says: dict[str, str] = field(default_factory=dict)  # another answer to "RCPT" or "DATA"
+    closes_after_data: bool = False  # the answer to a whole mail gets lost
     taken: list[Envelope] = field(default_factory=list)
 
     async def handle_MAIL(  # noqa: N802  # aiosmtpd finds its hooks by these names
@@ -219,10 +221,24 @@ class Post:
         envelope.mail_from = address
         return "250 OK"
 
+    async def handle_RCPT(  # noqa: N802  # as above
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if address in self.refused:
+            return "550 no such user here"
+        if "RCPT" in self.says:
+            return self.says["RCPT"]
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(  # noqa: N802  # as above
         self, server: SMTP, session: Session, envelope: Envelope
     ) -> str:
+        if "DATA" in self.says:
+            return self.says["DATA"]
         self.taken.append(envelope)
+        if self.closes_after_data and server.transport is not None:
+            server.transport.close()  # before the answer is written
         return "250 OK"
 
     def check(

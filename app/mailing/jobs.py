@@ -15,7 +15,7 @@ from app.errors import NotSent, OutcomeUnknown, Refused
 from app.events import MailSent
 from app.installations.services import announce
 from app.mailing import services
-from app.mailing.letters import Attached, Letter
+from app.mailing.letters import Attached, Letter, mark_of
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.post_office import PostOffice
 from app.work import Lease, LeaseLost
@@ -89,6 +89,7 @@ def _letter(mail: OutgoingMail) -> Letter:
         text=mail.text,
         html=mail.html,
         written_at=mail.created_at,
+        mark=mark_of(mail.message_id, current_app.config["SECRET_KEY"]),
         attachments=tuple(
             Attached(file.file_name, file.content_type, file.content or b"") for file in mail.attachments
         ),

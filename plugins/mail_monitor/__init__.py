@@ -8,6 +8,7 @@ from plugins.mail_monitor import (
     cli,
     health,
     jobs,
+    outgoing_panels,
     outlook,
     panels,
     records,
@@ -20,6 +21,7 @@ from plugins.mail_monitor import (
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.pages import pages
 from plugins.mail_monitor.reading_models import SafeCopy
+from plugins.mail_monitor.sending_models import Outgoing
 
 plugin = Plugin(
     name="mail_monitor",
@@ -45,6 +47,7 @@ plugin = Plugin(
         DueRows(EmailAccount, jobs.work_on_account, panels.describe_account),
         DueRows(ConnectionTest, jobs.test_connection),
         DueRows(SafeCopy, jobs.make_safe_copy, panels.describe_copy),
+        DueRows(Outgoing, jobs.send_outgoing, outgoing_panels.describe),
     ),
     queue="mail",
     commands=cli.commands,

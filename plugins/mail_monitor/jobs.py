@@ -7,9 +7,10 @@ from app.db import db, unit_of_work
 from app.errors import Outside
 from app.installations.models import Installation
 from app.work import Lease, LeaseLost
-from plugins.mail_monitor import accounts, credentials, pausing, safe_copies, scanning, strangers, testing
+from plugins.mail_monitor import accounts, credentials, handing_in, pausing, safe_copies, scanning, strangers, testing
 from plugins.mail_monitor.connection_test import Steps, Trial
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
+from plugins.mail_monitor.sending_models import Outgoing
 from plugins.mail_monitor.turns import Turn, store, turn
 
 log = structlog.get_logger()
@@ -58,6 +59,20 @@ def customer_has_address(installation_id: int, customer_id: int) -> None:
 def make_safe_copy(copy_id: int) -> None:
     """Make the copy of a message that is safe to show."""
     safe_copies.make(copy_id, store())
+
+
+def send_outgoing(outgoing_id: int) -> None:
+    """Send a mail that was written here, unless it has been sent, is being sent, or may have been sent."""
+    lease = Lease.take(Outgoing, outgoing_id)
+    if lease is None:
+        return
+    try:
+        handing_in.hand_in(outgoing_id, lease)
+    except LeaseLost:
+        log.info("lease_lost", outgoing_id=outgoing_id)
+    finally:
+        db.session.rollback()
+        lease.give_back()
 
 
 def test_connection(test_id: int) -> None:

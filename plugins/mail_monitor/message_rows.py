@@ -17,6 +17,7 @@ from plugins.mail_monitor.letters import Letter
 from plugins.mail_monitor.places import FolderPlace
 from plugins.mail_monitor.records import Attachment, Blob, Direction, Message, Sighting, Trust
 from plugins.mail_monitor.senders import Doubtful, Filed
+from plugins.mail_monitor.sending_models import Outgoing
 
 SEARCHED = 2000  # characters of the text that a search looks through
 
@@ -57,6 +58,8 @@ def put_messages(
     if not readable:
         return {}, {}
     prints = {item.uid: fingerprint_of(item, letter) for item, letter in readable}
+    if batch.place.is_sent:
+        prints |= _written_here(session, source.account_id, readable)
     there = _messages_with(session, source.account_id, prints.values())
     rows, first = {}, {}
     for item, letter in readable:
@@ -73,6 +76,21 @@ def put_messages(
     letters = {item.uid: letter for item, letter in readable}
     _keep_attachments(session, source, {new[uid]: letters[uid] for uid in new}, hashes)
     return ids, new
+
+
+def _written_here(session: Session, account_id: int, readable: Sequence[tuple[Item, Letter]]) -> dict[int, str]:
+    """Copies of what was sent from here: known by their Message-ID, whatever the provider made of the rest.
+
+    Only asked of folders of sent mail: recipients know these ids too, and could use them for other mails.
+    """
+    keys = {item.uid: identity.message_key(letter.envelope.message_id) for item, letter in readable}
+    rows = session.execute(
+        sa.select(Outgoing.message_key, Message.fingerprint)
+        .join(Message, Message.id == Outgoing.record_id)
+        .where(Outgoing.account_id == account_id, Outgoing.message_key.in_(sorted(set(keys.values()) - {""})))
+    )
+    found = dict(rows.all())
+    return {uid: found[key] for uid, key in keys.items() if key in found}
 
 
 def _messages_with(session: Session, account_id: int, fingerprints: Iterable[str]) -> dict[str, int]:

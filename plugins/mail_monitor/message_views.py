@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from flask import request
+from flask import request, url_for
 
-from plugins.mail_monitor import messages
+from plugins.mail_monitor import messages, outgoing_panels
 
 
 def message_view(account_id: int, message_id: int, customer_id: int | None = None) -> dict[str, Any]:
@@ -24,10 +24,11 @@ def message_view(account_id: int, message_id: int, customer_id: int | None = Non
         "shows_frame": shows_frame,
         "shows_pictures": shows_frame and opened.shows_pictures(once=once),
         "once": once,
-        "reply_address": _reply_address(message_id),
+        "reply_address": _reply_address(message_id, mine[0].customer_id if mine else None),
+        "delivery": outgoing_panels.by_message(account_id, [message_id]).get(message_id),
     }
 
 
-def _reply_address(message_id: int) -> str:
-    """Where an answer to it is written."""
-    return ""
+def _reply_address(message_id: int, customer_id: int | None) -> str:
+    """Where an answer to it is written; "" as long as it is in nobody's record."""
+    return url_for("mail_monitor.reply", message_id=message_id, customer=customer_id) if customer_id else ""

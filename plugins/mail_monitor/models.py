@@ -122,6 +122,8 @@ class EmailAccount(Base, Due, Leased):
     # The newest thing worth knowing that needs nobody: a mailbox rebuilt on the server.
     note: Mapped[str] = mapped_column(sa.String(300), default="")
     noted_at: Mapped[datetime | None]
+    # Until when nobody is told of single messages: too many came, so they are told of together.
+    notices_rest_until: Mapped[datetime | None]
     counted_on: Mapped[date | None]
     bytes_today: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     messages_today: Mapped[int] = mapped_column(default=0)

@@ -8,7 +8,7 @@ from app.billing import recipients
 from app.billing.models import Customer
 from app.installations.models import Installation
 from app.work import About
-from plugins.mail_monitor import choices, conversations, customer_addresses, quarantine
+from plugins.mail_monitor import choices, conversations, customer_addresses, drafts, outgoing_panels, quarantine
 from plugins.mail_monitor.accounts import all_of
 from plugins.mail_monitor.asked import page_number
 from plugins.mail_monitor.message_views import message_view
@@ -41,9 +41,12 @@ def _mailbox(customer: Customer) -> dict[str, Any]:
     named = request.args.get("thread", type=int)
     thread_id = named or (lines[0].thread_id if lines else None)
     context = {"found": found, "lines": lines, "text": text, "is_open": named is not None, "conversation": None}
+    context |= {"drafts": drafts.of_customer(customer), "deliveries": {}}
     if thread_id is None:
         return context
     thread = conversations.conversation(customer, thread_id, whole="all" in request.args)
+    shown = [*(line.newest.message_id for line in lines), *(one.message_id for one in thread.filings)]
+    context["deliveries"] = outgoing_panels.by_message(customer.account_id, shown)
     filing = thread.opened(request.args.get("message", type=int))
     view = message_view(customer.account_id, filing.message_id, customer.id)
     return {**context, "conversation": thread, "filing": filing, **view}

@@ -183,3 +183,8 @@ def results_servers(key: str, chosen: str) -> tuple[str, ...]:
 def goes_to_trash(key: str, host: str) -> bool:
     """Whether a message is deleted there by moving it to Trash, however the server was entered."""
     return any(one.trash_first and (one.key == key or one.incoming_host == host.lower()) for one in PRESETS)
+
+
+def keeps_sent(key: str, host: str) -> bool:
+    """Whether the provider keeps a copy of what is sent through its outgoing server, however that was entered."""
+    return any(one.stores_sent and (one.key == key or one.outgoing_host == host.lower()) for one in PRESETS)

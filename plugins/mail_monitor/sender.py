@@ -1,16 +1,19 @@
-"""Speaks SMTP and answers in our words. So far it only asks whether a server would take a mail from us."""
+"""Speaks SMTP and answers in our words: whether a server would take a mail from us, and handing one in."""
 
 import base64
 import contextlib
 import io
+import re
 import smtplib
 import socket
 import ssl
 import time
+from collections.abc import Sequence
 from typing import Any, Self
 
-from app.errors import NotSent, Outside, Refused
+from app.errors import NotSent, OutcomeUnknown, Outside, Refused
 from plugins.mail_monitor import refusals
+from plugins.mail_monitor.charsets import clean_line
 from plugins.mail_monitor.deadline import Deadlined
 from plugins.mail_monitor.egress import SMTP_PORTS, Guard, Place
 from plugins.mail_monitor.imap_client import Server, Tell, about
@@ -118,6 +121,71 @@ class Sender:
                     )
             self._smtp.rset()
 
+    def send(self, sender: str, recipients: Sequence[str], raw: bytes, *, utf8: bool = False) -> dict[str, str]:
+        """Hand a mail in; answers which recipients were refused, and with what words. `utf8`: addresses need SMTPUTF8.
+
+        Raises `NotSent` when the server took nothing and may take it later, `Refused` when it said no for good, and
+        `OutcomeUnknown` when everything went out and the answer is missing: SMTP cannot be asked then.
+        """
+        with self._translated():
+            self._expect(250, self._smtp.mail(sender, self._options(raw, utf8=utf8)), "sender", sender)
+            refused = {}
+            for recipient in recipients:
+                answer = self._smtp.rcpt(recipient)
+                if answer[0] not in {250, 251}:
+                    refused[recipient] = answer
+            if len(refused) == len(recipients):
+                address, answer = next(iter(refused.items()))
+                self._expect(250, answer, "recipient", address)
+            self._expect(354, self._smtp.docmd("DATA"), "letter")
+            # Without the line that ends it a mail is not taken (RFC 5321, 4.1.1.4), so up to there nothing is lost.
+            self._smtp.send(re.sub(rb"(?m)^\.", b"..", raw if raw.endswith(b"\r\n") else raw + b"\r\n"))
+        self._end_letter()
+        return {address: _said(answer) for address, answer in refused.items()}
+
+    def _end_letter(self) -> None:
+        """Say that the mail is over. From here on silence is no answer: the server may have it whole."""
+        try:
+            self._smtp.send(b".\r\n")
+            answer = self._smtp.getreply()
+        except (OSError, smtplib.SMTPException, UnicodeError) as error:
+            raise OutcomeUnknown(
+                f"{self._host} got the mail and did not say whether it took it.",
+                cause=repr(error)[:300],
+            ) from error
+        self._expect(250, answer, "letter")
+
+    def _options(self, raw: bytes, *, utf8: bool) -> list[str]:
+        options = []
+        if self._smtp.has_extn("size"):
+            most = self._smtp.esmtp_features.get("size", "")
+            if most.isdecimal() and 0 < int(most) < len(raw):
+                raise Refused(
+                    f"The server takes mails of at most {int(most) // 1_000_000} MB; with its attachments this one "
+                    f"has {len(raw) / 1_000_000:.1f} MB on the way.",
+                    code="size",
+                )
+            options.append(f"size={len(raw)}")
+        if utf8:
+            if not self._smtp.has_extn("smtputf8"):
+                raise Refused("The server takes no addresses with such letters before the @.", code="recipient")
+            options += ["SMTPUTF8", "BODY=8BITMIME"]
+        return options
+
+    def _expect(self, wanted: int, answer: tuple[int, bytes], what: str, address: str = "") -> None:
+        if answer[0] == wanted or (wanted == 250 and answer[0] in {251, 252}):
+            return
+        said = _said(answer)
+        if not 500 <= answer[0] < 600:
+            waiting = refusals.about_waiting(said)
+            raise waiting or NotSent("The server takes nothing at the moment.", code="busy", answer=said)
+        sentences = {
+            "sender": f"The server takes no mail from {address}. Its user may have to be allowed to send as it.",
+            "recipient": f"The server takes no mail for {address}.",
+            "letter": "The server does not take this mail.",
+        }
+        raise Refused(f"{sentences[what]} It says: {said}", code=what, answer=said)
+
     @contextlib.contextmanager
     def _translated(self) -> Any:
         try:
@@ -137,6 +205,11 @@ class Sender:
                 code="no_answer",
                 cause=repr(error)[:300],
             ) from error
+
+
+def _said(answer: tuple[int, bytes]) -> str:
+    """What a server said, as one line that can be shown."""
+    return clean_line(f"{answer[0]} {answer[1].decode('utf-8', 'replace')}", 200)
 
 
 def _about_sign_in(error: smtplib.SMTPAuthenticationError) -> Outside:

@@ -11,6 +11,7 @@ from app import clock
 from app.db import db, unit_of_work
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Attachment, Blob, Message
+from plugins.mail_monitor.sending_models import OutgoingFile
 from plugins.mail_monitor.turns import Turn
 from plugins.mail_monitor.waiting import Quarantined
 
@@ -29,7 +30,7 @@ def sweep_once_a_day(turn: Turn) -> None:
 
 
 def sweep(turn: Turn) -> None:
-    """Take away what no message, attachment or quarantined original needs any more."""
+    """Take away what no message, attachment, draft or quarantined original needs any more."""
     before = clock.now() - LIES_FOR
     removed = 0
     for digests in turn.store.old(turn.account_id, before):
@@ -47,6 +48,7 @@ def _used(session: Session, account_id: int, digests: Sequence[str]) -> set[str]
         (Message.account_id, Message.raw_hash),
         (Attachment.account_id, Attachment.blob_hash),
         (Quarantined.account_id, Quarantined.raw_hash),
+        (OutgoingFile.account_id, OutgoingFile.blob_hash),
     )
     return {
         digest

@@ -4,11 +4,24 @@ from plugins.mail_monitor.routes import (
     accounts,
     addresses,
     choices,
+    compose,
     imports,
     messages,
+    outgoing,
     quarantine,
     refiling,
     strangers,
 )
 
-__all__ = ["accounts", "addresses", "choices", "imports", "messages", "quarantine", "refiling", "strangers"]
+__all__ = [
+    "accounts",
+    "addresses",
+    "choices",
+    "compose",
+    "imports",
+    "messages",
+    "outgoing",
+    "quarantine",
+    "refiling",
+    "strangers",
+]
