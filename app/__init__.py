@@ -10,7 +10,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from app import cli, db, failures, formats, health, htmx, logs, work
+from app import cli, db, failures, formats, health, htmx, logs, metrics, pruning, work
 from app.accounts import routes as account_routes
 from app.accounts import signing_in
 from app.activity import routes as activity_routes
@@ -80,6 +80,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     frame.init_app(app)
 
     app.register_blueprint(health.pages)
+    app.register_blueprint(metrics.pages)
     app.register_blueprint(account_routes.pages)
     app.register_blueprint(billing_routes.pages)
     app.register_blueprint(installation_routes.pages)
@@ -93,6 +94,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.register_blueprint(styleguide_pages)
     app.extensions["bell"].watch("host", OutgoingMail, mailing_jobs.send_mail)
     app.extensions["bell"].watch("host", PlannedMove, billing_jobs.make_planned_move, describe=describe_planned_move)
+    app.extensions["bell"].know("host", pruning.prune)
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:

@@ -12,7 +12,7 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from rq.serializers import JSONSerializer
 
-from app import operations, work
+from app import operations, pruning, work
 from app.accounts import cli as accounts_cli
 from app.billing import cli as billing_cli
 from app.command import answers
@@ -81,6 +81,7 @@ def sweep(once: bool) -> dict[str, Any]:
         try:
             work.beat()
             rung = work.sweep_once()
+            pruning.ring_once_a_night()
             if rung:
                 log.info("swept", **rung)
         except Exception:

@@ -53,6 +53,9 @@ class Settings(BaseSettings):
     lease_s: float = Field(default=45, gt=0)
     settle_s: float = Field(default=10, ge=0)
     sweep_s: float = Field(default=5, gt=0)
+    metrics_token: SecretStr = SecretStr("")
+    keep_sign_ins_days: int = Field(default=30, ge=1)
+    keep_letters_days: int = Field(default=90, ge=1)
     lock_wait_s: float = Field(default=20, gt=0)
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)

@@ -147,6 +147,23 @@ class Coming:
 
 
 @dataclass(frozen=True, slots=True)
+class Gauge:
+    """A figure of the whole server for `/metrics`: samples are (values of the labels, figure).
+
+    Labels never hold the name of an account or a person.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...]
+    samples: Sequence[tuple[Sequence[str], float]]
+
+
+# `delete(model, old)` deletes the rows of a model that are old, in pieces, and answers how many.
+Delete = Callable[[Any, Any], int]
+
+
+@dataclass(frozen=True, slots=True)
 class Plugin:
     """One plugin's declaration."""
 
@@ -168,6 +185,9 @@ class Plugin:
     # For the page of the day: what comes next, and how things stand; both from stored rows.
     coming: Callable[[Any], Sequence[Coming]] | None = None
     charts: Callable[[Any], Sequence[Chart]] | None = None
+    # Of the whole server, over all accounts: figures for `/metrics`, and what may go every night.
+    gauges: Callable[[], Sequence[Gauge]] | None = None
+    prune: Callable[[Delete], Mapping[str, int]] | None = None
     hears: Mapping[type[Event], Callable[..., None]] = field(default_factory=dict)
     due: tuple[DueRows, ...] = ()
     jobs: tuple[Callable[..., None], ...] = ()

@@ -31,9 +31,11 @@ def upgrade() -> None:
         table.add_column(sa.Column("seen_at", sa.DateTime(timezone=True)))
         table.create_index("ix_outgoing_mail_account_id_state", ["account_id", "state", "seen_at"])
     op.create_index("ix_audit_entry_account_id_action", "audit_entry", ["account_id", "action", "at"])
+    op.create_index("ix_audit_entry_action_outcome", "audit_entry", ["action", "outcome"])
 
 
 def downgrade() -> None:
+    op.drop_index("ix_audit_entry_action_outcome", "audit_entry")
     op.drop_index("ix_audit_entry_account_id_action", "audit_entry")
     with op.batch_alter_table("outgoing_mail") as table:
         table.drop_index("ix_outgoing_mail_account_id_state")

@@ -6,6 +6,7 @@ from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab, TimelinePart
 from plugins.mail_monitor import (
     accounts,
     cli,
+    figures,
     health,
     jobs,
     outgoing_panels,
@@ -42,6 +43,8 @@ plugin = Plugin(
     coming=outlook.coming,
     charts=outlook.charts,
     timeline=(TimelinePart("messages", "Messages", timeline.moments),),
+    gauges=figures.gauges,
+    prune=figures.prune,
     hears={CustomerActivated: jobs.customer_has_address, CustomerChanged: jobs.customer_has_address},
     due=(
         DueRows(EmailAccount, jobs.work_on_account, panels.describe_account),
