@@ -10,7 +10,7 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from whitenoise import WhiteNoise
 
-from app import cli, db, failures, formats, health, htmx, logs, metrics, pruning, work
+from app import cli, db, failures, formats, health, htmx, logs, work
 from app.accounts import routes as account_routes
 from app.accounts import signing_in
 from app.activity import routes as activity_routes
@@ -29,6 +29,7 @@ from app.mailing import jobs as mailing_jobs
 from app.mailing.models import OutgoingMail
 from app.plugin import Registry
 from app.problems import routes as problem_routes
+from app.upkeep import metrics, pruning
 from app.vault import Vault
 
 IDLE = timedelta(minutes=30)

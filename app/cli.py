@@ -12,13 +12,14 @@ from flask import Flask, current_app
 from flask.cli import with_appcontext
 from rq.serializers import JSONSerializer
 
-from app import operations, pruning, work
+from app import operations, work
 from app.accounts import cli as accounts_cli
 from app.billing import cli as billing_cli
 from app.command import answers
 from app.db import db
 from app.demo import demo
 from app.schema import refuse_old_schema
+from app.upkeep import pruning
 
 log = structlog.get_logger()
 

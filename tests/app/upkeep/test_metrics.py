@@ -15,7 +15,7 @@ from app.mailing.services import post
 from tests.cast import Cast, assemble
 from tests.visitors import Visitor
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TOKEN = "a-token-for-scraping"
 
 
@@ -113,7 +113,7 @@ def test_every_figure_that_an_alert_asks_for_exists() -> None:
     asked -= {"sum", "by", "job", "time", "increase", "absent", "or", "and", "part", "state"}
     source = "".join(
         (ROOT / name).read_text()
-        for name in ("app/metrics.py", "plugins/nexudus/figures.py", "plugins/mail_monitor/figures.py")
+        for name in ("app/upkeep/metrics.py", "plugins/nexudus/figures.py", "plugins/mail_monitor/figures.py")
     )
 
     assert asked

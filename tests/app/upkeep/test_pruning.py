@@ -8,12 +8,13 @@ import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
-from app import audit, clock, pruning
+from app import audit, clock
 from app.accounts.models import Attempt, SignIn
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.services import post
+from app.upkeep import pruning
 from tests.cast import Cast
 from tests.visitors import HeardBell
 
