@@ -95,7 +95,14 @@ def test_only_a_known_few_are_public(app: Flask) -> None:
         rule.endpoint for rule in app.url_map.iter_rules() if allowed(app.view_functions[rule.endpoint]) == PUBLIC
     }
 
-    assert {name.split(".")[0] for name in public} <= {"accounts", "health", "styleguide", "webhooks", "nexudus"}
+    assert {name.split(".")[0] for name in public} <= {
+        "accounts",
+        "health",
+        "metrics",
+        "styleguide",
+        "webhooks",
+        "nexudus",
+    }
     assert not any(name.startswith("nexudus.") and "webhook" not in name for name in public)
 
 

@@ -16,9 +16,8 @@ def gauges() -> list[Gauge]:
 
 
 def _gauges() -> Iterator[Gauge]:
-    counts = dict(
-        db.session.execute(sa.select(InvoiceExport.state, sa.func.count()).group_by(InvoiceExport.state)).tuples().all()
-    )
+    rows = db.session.execute(sa.select(InvoiceExport.state, sa.func.count()).group_by(InvoiceExport.state))
+    counts = {row[0]: row[1] for row in rows}
     yield Gauge(
         "export_invoices",
         "Invoices on their way to Nexudus, by state.",
