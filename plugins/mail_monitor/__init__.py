@@ -17,12 +17,12 @@ from plugins.mail_monitor import (
     timeline,
     troubles,
     waiting,
-    wishes,
 )
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.pages import pages
 from plugins.mail_monitor.reading_models import SafeCopy
 from plugins.mail_monitor.sending_models import Outgoing
+from plugins.mail_monitor.wishes import MessageSearch
 
 plugin = Plugin(
     name="mail_monitor",
@@ -51,6 +51,7 @@ plugin = Plugin(
         DueRows(ConnectionTest, jobs.test_connection),
         DueRows(SafeCopy, jobs.make_safe_copy, panels.describe_copy),
         DueRows(Outgoing, jobs.send_outgoing, outgoing_panels.describe),
+        DueRows(MessageSearch, jobs.find_message, panels.describe_search),
     ),
     queue="mail",
     commands=cli.commands,
@@ -58,4 +59,4 @@ plugin = Plugin(
     before_switching_off=panels.before_switching_off,
 )
 
-__all__ = ["plugin", "records", "routes", "waiting", "wishes"]
+__all__ = ["plugin", "records", "routes", "waiting"]

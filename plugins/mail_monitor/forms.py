@@ -5,6 +5,7 @@ from typing import Any
 from flask_wtf import FlaskForm
 from wtforms import (
     BooleanField,
+    DateField,
     EmailField,
     Field,
     Form,
@@ -177,3 +178,11 @@ class EmailAccountForm(FlaskForm):
     def blame_error(self, error: AppError) -> None:
         """The same for what a service refused."""
         self.blame(getattr(error, "field", None) or "", error.sentence)
+
+
+class FindForm(FlaskForm):
+    """What a person remembers of a message; one of the three is enough."""
+
+    sender = StringField("Sender", [Optional()], description="A name or an address, or a part of one.")
+    subject = StringField("Subject", [Optional()], description="Words of it, in any order.")
+    day = DateField("Day", [Optional()], description="When it came. Without a day: the last 30.")

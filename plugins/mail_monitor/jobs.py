@@ -1,5 +1,7 @@
 """Background work of the plugin: a slice for one email account, a test of settings, and what the host's events ring."""
 
+from datetime import timedelta
+
 import structlog
 
 from app import clock
@@ -7,15 +9,28 @@ from app.db import db, unit_of_work
 from app.errors import Outside
 from app.installations.models import Installation
 from app.work import Lease, LeaseLost
-from plugins.mail_monitor import accounts, credentials, handing_in, pausing, safe_copies, scanning, strangers, testing
+from plugins.mail_monitor import (
+    accounts,
+    credentials,
+    finding,
+    handing_in,
+    looking,
+    pausing,
+    safe_copies,
+    scanning,
+    strangers,
+    testing,
+)
 from plugins.mail_monitor.connection_test import Steps, Trial
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.sending_models import Outgoing
 from plugins.mail_monitor.turns import Turn, store, turn
+from plugins.mail_monitor.wishes import MessageSearch
 
 log = structlog.get_logger()
 
 SLICE_S = 40
+BUSY = timedelta(seconds=5)
 
 
 def work_on_account(email_account_id: int) -> None:
@@ -70,6 +85,31 @@ def send_outgoing(outgoing_id: int) -> None:
         handing_in.hand_in(outgoing_id, lease)
     except LeaseLost:
         log.info("lease_lost", outgoing_id=outgoing_id)
+
+
+def find_message(search_id: int) -> None:
+    """Look for a message on its server and here; an old search is forgotten."""
+    with unit_of_work() as session:
+        search = session.get(MessageSearch, search_id)
+        if search is not None and search.asked_at <= clock.now() - finding.KEPT:
+            session.delete(search)
+            search = None
+        if search is None or search.ended_at is not None:
+            return
+        email_account_id = search.email_account_id
+    lease = Lease.take(MessageSearch, search_id)
+    if lease is None:
+        return
+    try:
+        with turn(email_account_id, SLICE_S) as mine:
+            if mine is not None:
+                looking.look(mine, lease, search_id)
+                return
+        with unit_of_work():  # a mailbox has one connection at a time
+            again = clock.now() + BUSY
+            lease.renew(due_at=again, nudged_at=None, sentence="The mailbox is being scanned; this comes next.")
+    except LeaseLost:
+        log.info("lease_lost", search_id=search_id)
     finally:
         db.session.rollback()
         lease.give_back()

@@ -112,16 +112,17 @@ class Mailbox:
                 uidnext, uidvalidity = state.get("UIDNEXT", 0), uidvalidity or state.get("UIDVALIDITY", 0)
         return FolderState(uidvalidity, uidnext, _number(exists))
 
-    def uids(self, first: int, last: int, since: date | None = None) -> list[int]:
-        """UIDs from `first` to `last` in the open folder, in order; `since` (by the server's own dates) narrows.
+    def uids(self, first: int, last: int, since: date | None = None, before: date | None = None) -> list[int]:
+        """UIDs from `first` to `last` in the open folder, in order; days (by the server's own dates) narrow.
 
         A range always answers with the newest message, whatever its UID; that one is left out here.
         """
         if first > last:
             return []
         words = f"UID {first}:{last}"
-        if since is not None:
-            words += f" SINCE {since.day}-{_MONTHS[since.month - 1]}-{since.year}"
+        for word, day in (("SINCE", since), ("BEFORE", before)):
+            if day is not None:
+                words += f" {word} {day.day}-{_MONTHS[day.month - 1]}-{day.year}"
         with self._asking():
             found = self._box.uids(words, charset=None)
         return sorted({int(uid) for uid in found if uid.isdecimal() and first <= int(uid) <= last})

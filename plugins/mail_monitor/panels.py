@@ -14,6 +14,7 @@ from plugins.mail_monitor.asked import page_number
 from plugins.mail_monitor.message_views import message_view
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.reading_models import SafeCopy
+from plugins.mail_monitor.wishes import MessageSearch
 
 PARTS = ("messages", "addresses")
 
@@ -94,3 +95,8 @@ def describe_account(account: EmailAccount) -> About:
 def describe_copy(copy: SafeCopy) -> About:
     """A message that is being made safe to show, in the words of the job list; not what it says."""
     return About(f"Message {copy.message_id}", "mail_monitor.message", {"message_id": copy.message_id})
+
+
+def describe_search(search: MessageSearch) -> About:
+    """A search for a message, in the words of the job list."""
+    return About("A message to find", "mail_monitor.find", {"email_account_id": search.email_account_id})

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
 MOST_ODD = 20
-SHORT_TEXT, TALL_TEXT = 500, 2500
+SHORT_TEXT, TALL_TEXT = 300, 2500
 
 _HOST = re.compile(r"(?:https?://)?((?:[a-z0-9-]+\.)+[a-z]{2,24})(?:[/:?#]\S*)?", re.IGNORECASE)
 _TINY_STYLE = re.compile(r"(?:^|;)(?:width|height|max-width|max-height):\s*[012]?(?:px)?(?:;|$)|display:\s*none")
@@ -27,7 +27,7 @@ class Look:
         """How much room it is given: "short", "middle" or "tall"."""
         if self.letters > TALL_TEXT or self.pictures > 2 or self.blocks > 40:
             return "tall"
-        return "short" if self.letters < SHORT_TEXT and not self.pictures and self.blocks < 12 else "middle"
+        return "short" if self.letters < SHORT_TEXT and not self.pictures and self.blocks < 6 else "middle"
 
 
 def look_at(html: str) -> Look:
@@ -73,6 +73,8 @@ class _Looking(HTMLParser):
             self.look.trackers += 1
         elif not is_tiny and values.get("src"):
             self.look.pictures += 1
+        elif not is_tiny:
+            self.look.blocks += 2  # the empty frame of one that is blocked
 
     def _link(self, says: str) -> None:
         said = _HOST.fullmatch(" ".join(says.split()))

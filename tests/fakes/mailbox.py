@@ -106,11 +106,15 @@ class FakeMailbox(Mailbox):
         found = self._fake.folders[folder]
         return FolderState(found.uidvalidity, found.uidnext, len(found.messages))
 
-    def uids(self, first: int, last: int, since: date | None = None) -> list[int]:
+    def uids(self, first: int, last: int, since: date | None = None, before: date | None = None) -> list[int]:
         self._fake._maybe_fail("uids")
         found = self._folder.messages.items()
         return sorted(
-            uid for uid, one in found if first <= uid <= last and (since is None or one.received_at.date() >= since)
+            uid
+            for uid, one in found
+            if first <= uid <= last
+            and (since is None or one.received_at.date() >= since)
+            and (before is None or one.received_at.date() < before)
         )
 
     def headers(self, uids: Sequence[int]) -> dict[int, Fetched]:
