@@ -27,6 +27,8 @@ from app.installations import routes as installation_routes
 from app.jobs import routes as job_routes
 from app.mailing import jobs as mailing_jobs
 from app.mailing.models import OutgoingMail
+from app.payments import jobs as payment_jobs
+from app.payments import routes as payment_routes
 from app.plugin import Registry
 from app.problems import routes as problem_routes
 from app.upkeep import metrics, pruning
@@ -72,7 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     db.init_app(app)
     work.init_app(app, settings.redis_url)
     htmx.init_app(app)
-    CSRFProtect(app)
+    csrf = CSRFProtect(app)
     signing_in.init_app(app)
     formats.init_app(app)
     failures.init_app(app)
@@ -85,6 +87,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(account_routes.pages)
     app.register_blueprint(billing_routes.pages)
     app.register_blueprint(installation_routes.pages)
+    app.register_blueprint(payment_routes.pages)
+    app.register_blueprint(payment_routes.hooks)
+    csrf.exempt(payment_routes.hooks)  # a provider carries no cookie; it signs what it says
     app.register_blueprint(job_routes.pages)
     app.register_blueprint(dashboard_routes.pages)
     app.register_blueprint(activity_routes.pages)
@@ -96,6 +101,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bell"].watch("host", OutgoingMail, mailing_jobs.send_mail)
     app.extensions["bell"].watch("host", PlannedMove, billing_jobs.make_planned_move, describe=describe_planned_move)
     app.extensions["bell"].know("host", pruning.prune)
+    payment_jobs.watch(app.extensions["bell"])
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:

@@ -48,6 +48,7 @@ class Settings(BaseSettings):
     nexudus_writes_per_minute: int = Field(default=60, ge=1)
     nexudus_writes_per_day: int = Field(default=5000, ge=1)
     nexudus_pause_ms: int = Field(default=100, ge=0)
+    stripe_url: str = "https://api.stripe.com"
     mail_private_hosts: CommaList = ()
     mail_ca_file: Path | None = None
     lease_s: float = Field(default=45, gt=0)
@@ -86,7 +87,7 @@ class Settings(BaseSettings):
     def _empty_is_unset(cls, value: object) -> object:
         return value or None
 
-    @field_validator("public_url", "nexudus_url")
+    @field_validator("public_url", "nexudus_url", "stripe_url")
     @classmethod
     def _web_address(cls, value: str) -> str:
         parts = urlsplit(value)

@@ -59,6 +59,16 @@ def go_to(url: str) -> Response:
     return redirect(url, code=303)  # type: ignore[return-value]  # werkzeug's response is Flask's here
 
 
+def leave_to(url: str) -> Response:
+    """Send the browser to somebody else's page after a form.
+
+    Our content policy lets no form lead elsewhere, not even by a redirect; so a page of ours that goes on by itself.
+    """
+    if request.htmx:
+        return _response("", redirect=url)
+    return Response(render_template("leaving.html", url=url, host=urlsplit(url).hostname))
+
+
 def _response(html: str, **headers: Any) -> Response:
     response: Response = make_response(html, **headers)
     return response

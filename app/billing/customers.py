@@ -15,6 +15,7 @@ from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
 from app.events import CustomerChanged
 from app.installations.services import announce
+from app.payments.cards import lacks_billing_info
 from app.typed import email_key, fold, problem_of, tidy
 
 PER_PAGE = 25
@@ -76,6 +77,7 @@ class Search:
     billed_by: str | None = None
     location_id: int | None = None
     backwards: bool = False
+    lacks_billing_info: bool = False
 
 
 def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
@@ -87,6 +89,8 @@ def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
         query = query.where(Customer.billed_by == wanted.billed_by)
     if wanted.location_id is not None:
         query = query.where(Customer.location_id == wanted.location_id)
+    if wanted.lacks_billing_info:
+        query = query.where(lacks_billing_info())
     for word in fold(tidy(wanted.text)).split()[:10]:
         query = query.where(Customer.search_key.contains(word, autoescape=True))
     order = (Customer.name_key, Customer.id)

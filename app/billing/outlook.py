@@ -10,6 +10,7 @@ from app.billing.life_models import Aim, Deed
 from app.billing.models import BY_HAND, GATEWAY, Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.formats import day, moment, on_day, zone
 from app.installations.models import Installation
+from app.payments import outlook as payments
 from app.plugin import registry
 
 
@@ -19,6 +20,7 @@ class Outlook:
 
     kind: Literal["next", "done", "stuck"]
     sentence: str
+    way_out: Literal["", "connect", "card"] = ""  # a page that mends it: Payments, or the customer's cards
 
 
 def of_customer(customer: Customer) -> Outlook:
@@ -91,32 +93,30 @@ def _paid(invoice: Invoice) -> str:
     how = f" ({invoice.paid_how.lower()})" if invoice.paid_how else ""
     said = "Collected here by card" if invoice.collector == GATEWAY else f"Marked as paid by hand{how}"
     taken_over = collecting.taken_over_by(invoice.customer)
+    said_of_card = payments.of_paid(invoice)
     never = f" It will never go to {title_of(taken_over.plugin)}." if taken_over else ""
-    return f"{said} on {_date(invoice.paid_at)}.{never}"
+    return " ".join(filter(None, [f"{said} on {_date(invoice.paid_at)}.{never}", said_of_card]))
 
 
 def _of_pending(invoice: Invoice, taken_over: Installation | None) -> Outlook:
-    if invoice.collector == GATEWAY:
-        return Outlook("next", "It is being charged by card and can no longer be changed.")
-    if invoice.collector is not None:
-        return Outlook("next", f"{title_of(invoice.collector)} is taking it over. It can no longer be changed.")
-    if taken_over is None or taken_over.cutover_at is None:
-        return Outlook("next", _collected_here(invoice))
+    if invoice.collector not in {None, GATEWAY}:
+        return Outlook("next", f"{title_of(invoice.collector or '')} is taking it over. It can no longer be changed.")
+    if invoice.collector == GATEWAY or taken_over is None or taken_over.cutover_at is None:
+        return _collected_here(invoice)
     title = title_of(taken_over.plugin)
     if invoice.created_at <= taken_over.cutover_at:
         when = moment(taken_over.cutover_at)
-        return Outlook("next", f"Created before {when}, when {title} was connected: stays with default billing.")
+        here = _collected_here(invoice)
+        before = f"Created before {when}, when {title} was connected: stays with default billing."
+        return Outlook(here.kind, f"{before} {here.sentence}", here.way_out)
     if invoice.do_not_send:
         return Outlook("next", f"It is not sent to {title}: somebody said so. Collect it here.")
     return Outlook("next", f"It goes to {title} with the next export. Until then you can change it.")
 
 
-def _collected_here(invoice: Invoice) -> str:
-    if invoice.due_on is None:
-        return "It is collected here. You can change it until then."
-    if invoice.due_on < clock.today(zone()):
-        return f"Was due on {_date(invoice.due_on)} and is still open. You can change it until it is collected here."
-    return f"Due on {_date(invoice.due_on)}, collected here. You can change it until then."
+def _collected_here(invoice: Invoice) -> Outlook:
+    prospect = payments.of_pending(invoice)
+    return Outlook(prospect.kind, prospect.sentence, prospect.way_out)
 
 
 def _date(value: date | datetime | None) -> str:

@@ -4,11 +4,11 @@ from typing import Any
 
 from flask import Response, flash, g, redirect, render_template, request, url_for
 
-from app.access import OFFICE, allow
+from app.access import OFFICE, OPERATORS, allow
 from app.accounts.services import COUNTRIES
 from app.asked import asked, page_number
+from app.billing import collecting, invoices, outlook, timeline
 from app.billing import customers as service
-from app.billing import invoices, timeline
 from app.billing.customers import Search
 from app.billing.forms import CustomerForm
 from app.billing.models import Customer, CustomerStatus
@@ -18,8 +18,9 @@ from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput
 from app.htmx import asks_for_partial, go_to, page_or_partial
 from app.installations.panels import draw_columns, draw_customer_tab
+from app.payments import cards, gateways, standing
 
-ALL, HERE = "all", "here"
+ALL, HERE, NONE = "all", "here", "none"
 ALWAYS_SHOWN = {CustomerStatus.ACTIVE, CustomerStatus.INACTIVE}
 TABS = {
     CustomerStatus.ACTIVE: "Active",
@@ -46,7 +47,7 @@ def list_customers() -> str | Response:
         wanted=wanted,
         found=found,
         tabs=_tabs(wanted),
-        narrowed=bool(wanted.text or wanted.billed_by is not None or wanted.location_id),
+        narrowed=bool(wanted.text or wanted.billed_by is not None or wanted.location_id or wanted.lacks_billing_info),
         billers=[("", "any"), (HERE, "here"), *plugin_titles().items()],
         open=invoices.open_of(ids),
         columns=draw_columns("customers", ids),
@@ -105,7 +106,18 @@ def customer_timeline(customer_id: int) -> str:
 def customer_details(customer_id: int) -> str:
     """The record, with what is known about the customer."""
     row = service.get(g.account, customer_id)
-    return render_template("billing/customer_details.html", tab="details", countries=COUNTRIES, **record_of(row))
+    biller = collecting.taken_over_by(row)
+    return render_template(
+        "billing/customer_details.html",
+        tab="details",
+        countries=COUNTRIES,
+        cards=cards.cards_of(row),
+        gateway=gateways.gateway_of(row.account_id),
+        billed_elsewhere=outlook.title_of(biller.plugin) if biller else "",
+        may_connect=g.membership.role in OPERATORS,
+        chargeable=bool(standing.open_here(row)),
+        **record_of(row),
+    )
 
 
 @pages.get("/<account_slug>/customers/<int:customer_id>/<plugin_path>/<name>")
@@ -150,6 +162,7 @@ def _wanted() -> Search:
         status=status,
         billed_by=None if not biller else "" if biller == HERE else biller,
         location_id=request.args.get("location", type=int),
+        lacks_billing_info=asked("billing_info") == NONE,
         backwards=asked("sort") == "-name",
     )
 

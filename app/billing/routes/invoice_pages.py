@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from flask import Response, flash, g, render_template, request, url_for
 
-from app.access import OFFICE, allow
+from app.access import OFFICE, OPERATORS, allow
 from app.asked import asked, page_number
 from app.billing import collecting, customers, outlook
 from app.billing import invoices as service
@@ -20,6 +20,7 @@ from app.errors import InvalidInput
 from app.formats import number
 from app.htmx import go_to, page_or_partial
 from app.installations.panels import draw_columns, draw_panels
+from app.payments import standing
 
 Answer = str | tuple[str, int] | Response
 AnyForm = TypeVar("AnyForm", bound=OfficeForm)
@@ -84,6 +85,10 @@ def invoice(invoice_id: int) -> str:
         taxes=taxes_of(row),
         may_be_sent=collecting.goes_to(row) is not None,
         panels=draw_panels("invoice", row),
+        moving=standing.is_moving(row),
+        why_not_chargeable=standing.why_not_chargeable(row),
+        refundable=standing.refundable(row),
+        may_connect=g.membership.role in OPERATORS,
     )
 
 
@@ -112,6 +117,7 @@ def void_invoice(invoice_id: int) -> Answer:
 def mark_paid(invoice_id: int) -> Answer:
     def deed(row: Invoice, form: PaidForm) -> str:
         collecting.mark_paid_by_hand(row, PaidBy(form.how.data), form.note.data or "")
+        standing.settled_by_hand(row)
         return f"{row.number} is marked as paid."
 
     return _dialog("paid", invoice_id, PaidForm(), deed)

@@ -229,7 +229,7 @@ class TestWhatComesNext:
 
         page = ana.get(f"/acme/invoices/{invoice.id}").text
 
-        assert "It is collected here." in page
+        assert "Collected here. It stays pending: no payment gateway is connected." in page
         assert "Example" not in page
 
 

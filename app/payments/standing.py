@@ -1,0 +1,125 @@
+"""How an invoice stands with the gateway: whether it can be charged, to what, and what paying it brings about."""
+
+from datetime import timedelta
+
+import sqlalchemy as sa
+
+from app import clock
+from app.billing import collecting, life
+from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
+from app.db import db
+from app.money import Money
+from app.payments import cards, gateways
+from app.payments.models import Charge, ChargeState, Collection, CollectionState, SavedCard
+
+MOST_SHOWN = 100
+
+
+def collection_of(invoice: Invoice) -> Collection | None:
+    """How far collecting an invoice by card is; None while that was never begun."""
+    return db.session.scalar(sa.select(Collection).where(Collection.invoice_id == invoice.id))
+
+
+def last_charge(invoice: Invoice) -> Charge | None:
+    """The latest attempt."""
+    query = sa.select(Charge).where(Charge.invoice_id == invoice.id).order_by(Charge.id.desc()).limit(1)
+    return db.session.scalars(query).first()
+
+
+def paid_charge(invoice: Invoice) -> Charge | None:
+    """The attempt that brought the money."""
+    query = sa.select(Charge).where(Charge.invoice_id == invoice.id, Charge.state == ChargeState.PAID)
+    return db.session.scalars(query.order_by(Charge.id)).first()
+
+
+def refundable(invoice: Invoice) -> Money | None:
+    """What can still be given back of an invoice that was paid by card; None when nothing can."""
+    charge = paid_charge(invoice)
+    if charge is None or not charge.refundable or charge.gateway.ended_at is not None:
+        return None
+    return charge.refundable
+
+
+def why_not_chargeable(invoice: Invoice) -> str:
+    """Why the gateway may not charge an invoice now, whatever the card; "" when it may."""
+    if invoice.status != InvoiceStatus.PENDING:
+        return f"{invoice.number} is not pending."
+    if invoice.total_minor <= 0:
+        return f"{invoice.number} comes to {invoice.total}: there is nothing to charge."
+    if invoice.collector is not None:
+        return f"{invoice.number} is collected already."
+    if collecting.goes_to(invoice) is not None:
+        return f"{invoice.number} is not billed here: charging it, too, would take the money twice."
+    gateway = gateways.gateway_of(invoice.account_id)
+    if gateway is None:
+        return "No payment gateway is connected."
+    return gateway.problem
+
+
+def was_there_in_time(card: SavedCard, invoice: Invoice) -> bool:
+    """Whether a card was left before the day on which the invoice fell due was over: then it is charged unasked."""
+    if invoice.due_on is None:
+        return False
+    return card.added_at < clock.start_of(invoice.due_on + timedelta(days=1), invoice.customer.location.timezone)
+
+
+def is_moving(invoice: Invoice) -> bool:
+    """Whether an attempt is being made right now, so that a page is worth asking again in a moment."""
+    collection = collection_of(invoice)
+    if collection is None or invoice.status != InvoiceStatus.PENDING or collection.due_at is None:
+        return False
+    moving = {CollectionState.WAITING, CollectionState.CHARGING}
+    return collection.state in moving and collection.due_at <= clock.now()
+
+
+def open_here(customer: Customer) -> list[Invoice]:
+    """Open invoices that the gateway could charge now if somebody said so, oldest first."""
+    query = sa.select(Invoice).where(
+        Invoice.customer_id == customer.id,
+        Invoice.status == InvoiceStatus.PENDING,
+        Invoice.collector.is_(None),
+        Invoice.total_minor > 0,
+        ~collecting.billed_by_plugin(),
+    )
+    return list(db.session.scalars(query.order_by(Invoice.created_at, Invoice.id).limit(MOST_SHOWN)))
+
+
+def waiting_for_a_word(customer: Customer) -> list[Invoice]:
+    """Those of `open_here` that a card added now would not be charged for unasked: they were due before."""
+    card = cards.default_card(customer.id)
+    return [one for one in open_here(customer) if card is None or not was_there_in_time(card, one)]
+
+
+def locked_customer(customer_id: int) -> Customer:
+    """A customer, read anew; nobody else changes them until the unit of work is committed."""
+    return db.session.get_one(Customer, customer_id, with_for_update=True, populate_existing=True)
+
+
+def unlock_if_paid(customer_id: int, why: str) -> bool:
+    """Unlock a customer who was locked for invoices that could not be collected, once none of these is open."""
+    given_up = (
+        sa.select(sa.func.count())
+        .select_from(Collection)
+        .join(Invoice, Invoice.id == Collection.invoice_id)
+        .where(
+            Invoice.customer_id == customer_id,
+            Invoice.status == InvoiceStatus.PENDING,
+            Collection.state == CollectionState.GIVEN_UP,
+        )
+    )
+    customer = locked_customer(customer_id)
+    if customer.status != CustomerStatus.LOCKED or db.session.scalar(given_up):
+        return False
+    return life.unlock(customer, why=why)
+
+
+def settled_by_hand(invoice: Invoice) -> None:
+    """A person says that an invoice is paid: nothing more is charged for it, and who was locked for it is unlocked."""
+    collection = collection_of(invoice)
+    if collection is None:
+        return
+    was_given_up = collection.state == CollectionState.GIVEN_UP
+    collection.state, collection.due_at, collection.problem = CollectionState.ENDED, None, ""
+    db.session.flush()
+    if was_given_up:
+        unlock_if_paid(invoice.customer_id, f"{invoice.number} is paid.")
