@@ -25,6 +25,12 @@ def safe_cell(value: Any) -> str:
     return f"'{text}" if text.lstrip(" ").startswith(_FORMULA) and not _is_number(text) else text
 
 
+def plain_cell(text: str) -> str:
+    """What `safe_cell` made, without the quote again; anything else as it is."""
+    rest = text.removeprefix("'")
+    return rest if rest != text and rest.lstrip(" ").startswith(_FORMULA) else text
+
+
 def _is_number(text: str) -> bool:
     """A negative amount is no formula, and a quote would turn it into text."""
     return text.removeprefix("-").replace(".", "", 1).isdecimal()

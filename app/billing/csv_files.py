@@ -4,6 +4,7 @@ A row's number is its line in the file as an editor counts, so the first row bel
 """
 
 import csv
+import io
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from app.billing import customers, invoices, life
 from app.billing.customers import Details
 from app.billing.lines import Line
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
+from app.csv_out import plain_cell
 from app.db import db
 from app.errors import AppError, InvalidInput
 from app.money import CURRENCIES
@@ -73,12 +75,18 @@ class Outcome:
 def read(path: Path, columns: Iterable[str], needed: Iterable[str], outcome: Outcome) -> list[Row]:
     """The rows of a UTF-8 file with a heading; rows that are not whole are skipped into `outcome`."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return list(_rows(file, tuple(columns), tuple(needed), outcome))
-    except UnicodeDecodeError as error:
-        raise InvalidInput(f"{path.name} is not written in UTF-8.") from error
+        return read_bytes(path.read_bytes(), path.name, columns, needed, outcome)
     except OSError as error:
         raise InvalidInput(f"{path.name} cannot be read: {error.strerror}.") from error
+
+
+def read_bytes(content: bytes, name: str, columns: Iterable[str], needed: Iterable[str], outcome: Outcome) -> list[Row]:
+    """The same for what somebody sent; `name` is what the file is called in sentences."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{name} is not written in UTF-8.") from error
+    return list(_rows(io.StringIO(text, newline=""), tuple(columns), tuple(needed), outcome))
 
 
 def _rows(file: Iterable[str], columns: tuple[str, ...], needed: tuple[str, ...], outcome: Outcome) -> Iterator[Row]:
@@ -100,7 +108,7 @@ def _rows(file: Iterable[str], columns: tuple[str, ...], needed: tuple[str, ...]
             outcome.skip(begins, f"The row has {len(cells)} cells under {len(heading)} headings.")
         elif any(cells):
             typed = dict(zip(heading, cells, strict=False))
-            yield Row(begins, {name: typed.get(name, "") for name in columns})
+            yield Row(begins, {name: plain_cell(typed.get(name, "")) for name in columns})
 
 
 def take_customers(account: Account, rows: Iterable[Row], outcome: Outcome) -> None:

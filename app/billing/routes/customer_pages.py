@@ -38,7 +38,7 @@ def list_customers() -> str | Response:
     """The list; the number of an invoice in the search leads to that invoice."""
     if not asks_for_partial() and (invoice := invoices.by_number(g.account, asked("q"))):
         return redirect(url_for(".invoice", invoice_id=invoice.id))  # type: ignore[return-value]
-    wanted = _wanted()
+    wanted = wanted_customers()
     found = service.find(g.account, wanted, page_number())
     ids = [customer.id for customer in found.items]
     return page_or_partial(
@@ -147,7 +147,7 @@ def edit_customer(customer_id: int) -> str | tuple[str, int] | Response:
     return _draw_form(form, service.get(g.account, customer_id))
 
 
-def _wanted() -> Search:
+def wanted_customers() -> Search:
     """What the address asks for. Without a status it is the active ones; a search alone looks through all."""
     text = asked("q")
     try:
