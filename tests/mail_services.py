@@ -122,6 +122,7 @@ class Dovecot:
         place = self.maildir(user, folder)
         for name in ("cur", "new", "tmp"):
             (place / name).mkdir(parents=True, exist_ok=True)
+            os.chown(place / name, *self.owner)  # a folder that it may not write in is opened for reading only
         number = next(self.numbers)
         path = place / "tmp" / f"{1_700_000_000 + number}.M{number}.test"
         path.write_bytes(raw)
