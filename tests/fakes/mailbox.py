@@ -57,6 +57,7 @@ class FakeServer:
     opened: int = 0
     capabilities: frozenset[str] = frozenset({"IMAP4REV1", "UIDPLUS"})
     refuses_changes: bool = False
+    deleted: list[bytes] = field(default_factory=list)  # what the product took away
 
     @property
     def inbox(self) -> FakeFolder:
@@ -161,12 +162,13 @@ class FakeMailbox(Mailbox):
 
     def expunge(self, uid: int) -> None:
         self._change(f"expunge {uid}")
-        if uid in self._folder.marked:
-            self._folder.messages.pop(uid, None)
+        if uid in self._folder.marked and uid in self._folder.messages:
+            self._fake.deleted.append(self._folder.messages.pop(uid).raw)
 
     def move(self, uid: int, folder: str) -> None:
         self._change(f"move {uid}")
         one = self._folder.messages.pop(uid)
+        self._fake.deleted.append(one.raw)
         self._fake.folders[folder].put(one.raw, one.received_at)
 
     def _change(self, command: str) -> None:

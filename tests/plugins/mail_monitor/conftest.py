@@ -63,7 +63,9 @@ def watch(cast: Cast, installation: Installation, server: FakeServer, bell: Hear
                 for folder in (server.folders[name],)
             ]
             session.flush()
-            row = accounts.save(cast.acme, installation, settings, None, session.get_one(ConnectionTest, test.id))
+            row = accounts.save(
+                cast.acme, installation, settings, None, session.get_one(ConnectionTest, test.id), agrees=True
+            )
         bell.rings.clear()
         return row
 

@@ -162,8 +162,8 @@ def letter(kind: Kind, word: str, *, outgoing: bool) -> bytes:
 
 
 @pytest.fixture
-def begin(cast: Cast, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan) -> Callable[[], World]:
-    """`begin()`: an empty mailbox of its own for an account that knows four people."""
+def begin(cast: Cast, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan) -> Callable[..., World]:
+    """`begin(delete)`: an empty mailbox of its own for an account that knows four people."""
     make.customer(cast.acme, email="tamsin@quill.example")
     make.customer(cast.acme, email="ben@birch.example")
     for _ in range(2):
@@ -171,9 +171,9 @@ def begin(cast: Cast, server: FakeServer, watch: Watch, settings: AccountSetting
         with unit_of_work():
             customer_addresses.add(customers.get(cast.acme, one.id), "home@oxbow.example")
 
-    def world() -> World:
-        server.folders, server.faults = {name: FakeFolder() for name in FOLDERS}, []
-        own = replace(settings, email_address=f"desk{next(numbers)}@acme.example")
+    def world(delete: str = "never") -> World:
+        server.folders, server.faults, server.deleted = {name: FakeFolder() for name in FOLDERS}, [], []
+        own = replace(settings, email_address=f"desk{next(numbers)}@acme.example", delete=delete)
         return World(server, watch(own).id, lambda row_id: scan(db.session.get_one(EmailAccount, row_id)))
 
     return world
@@ -232,9 +232,30 @@ def doubled(*columns: Any) -> list[Any]:
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 @given(history=st.lists(steps, max_size=14))
-def test_every_message_stands_once_in_the_end(begin: Callable[[], World], history: list[Any]) -> None:
+def test_every_message_stands_once_in_the_end(begin: Callable[..., World], history: list[Any]) -> None:
     world = begin()
     for step in history:
         world.do(step)
     world.settle()
     check(world)
+    assert world.server.deleted == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@examples(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+@given(history=st.lists(steps, max_size=14))
+def test_after_filing_everything_filed_goes_and_nothing_else(begin: Callable[..., World], history: list[Any]) -> None:
+    world = begin("after_filing")
+    for step in history:
+        world.do(step)
+    world.settle()
+    check(world)
+    gone = [word_in(raw) for raw in world.server.deleted]
+    for word in gone:
+        assert world.put[word] in {"customer", "two", "no_id"}
+        assert messages_about(word) == 1, f"{word} was deleted there and is not here"
+    left = {world.put[word_in(one.raw)] for one in world.server.inbox.messages.values()}
+    assert left <= {"stranger", "shared", "bomb"}
