@@ -4,6 +4,7 @@ from typing import Any
 
 from flask import Response, flash, g, redirect, render_template, request, url_for
 
+from app import clock
 from app.access import OFFICE, OPERATORS, allow
 from app.accounts.services import COUNTRIES
 from app.asked import asked, page_number
@@ -96,6 +97,7 @@ def customer_timeline(customer_id: int) -> str:
         tab="timeline",
         found=timeline.page(row, chosen, begins),
         newest=begins == timeline.Place(),
+        this_year=clock.today(g.account.timezone).year,
         kinds=[{"label": label, "url": url, "current": current} for label, url, current in kinds],
         **record_of(row),
     )
