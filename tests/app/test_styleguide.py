@@ -29,8 +29,14 @@ FORBIDDEN = {
 }
 
 
+# What stands in a frame of its own, under a policy of its own.
+FRAMED = ROOT / "plugins/mail_monitor/templates/mail_monitor/formatted.html"
+
+
 @pytest.mark.parametrize("what", FORBIDDEN)
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [path for path in TEMPLATES if path != FRAMED], ids=lambda path: str(path.relative_to(ROOT))
+)
 def test_no_template_holds_what_the_content_policy_forbids(path: Path, what: str) -> None:
     assert not re.search(FORBIDDEN[what], path.read_text(), re.IGNORECASE)
 

@@ -228,6 +228,18 @@ def test_pictures_are_always_shown_only_for_a_sender_who_is_sure(
     assert rows_of(PictureSender) == []
 
 
+def test_plain_text_is_escaped_before_addresses_in_it_become_links(
+    ben: Visitor, tamsin: Customer, receive: Receive
+) -> None:
+    text = '<img src=x onerror=alert(1)> https://quill.example/?a=1&b="><script>x</script> javascript:alert(1)'
+    message = receive(mail(TAMSIN, text=text))
+    page = ben.get(f"/acme/mail/messages/{message.id}").text
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert '<a href="https://quill.example/?a=1&amp;b=' in page
+    assert "<script>x" not in page
+    assert 'href="javascript' not in page
+
+
 def test_a_misleading_link_is_told(ben: Visitor, tamsin: Customer, receive: Receive) -> None:
     message = receive(html_mail('<a href="https://evil.example/">www.bank.example</a>', sender=TAMSIN))
     assert "“www.bank.example” leads to evil.example." in ben.get(f"/acme/mail/messages/{message.id}").text
