@@ -134,5 +134,5 @@ def _number_requests(app: Flask) -> None:
         if not app.config["SETTINGS"].is_demo:
             response.headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         ms = round((time.monotonic() - g.get("begun", time.monotonic())) * 1000)
-        log.info("request", method=request.method, path=request.path, status=response.status_code, ms=ms)
+        log.info("request", method=request.method, path=logs.path_of(request), status=response.status_code, ms=ms)
         return response

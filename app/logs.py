@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from flask import Request
 
 from app.config import Settings
 
@@ -56,3 +57,8 @@ def set_up(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for chatty in ("urllib3", "werkzeug", "rq.worker", "alembic"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+def path_of(request: Request) -> str:
+    """The path of a request for the log; a token in it opens something and is left out."""
+    return request.url_rule.rule if request.url_rule and "token" in (request.view_args or {}) else request.path

@@ -109,6 +109,11 @@ def find_user(email: str) -> User:
     return user
 
 
+def has_user(email: str) -> bool:
+    """Whether somebody signs in with this email."""
+    return db.session.scalar(sa.select(User.id).where(User.email_key == email_key(email))) is not None
+
+
 def create_user(email: str, password_hash: str, full_name: str = "", *, is_instance_admin: bool = False) -> User:
     """A new user; `Conflict` when the email is taken."""
     email = checked_email(email)

@@ -18,6 +18,7 @@ from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from app.work import ring_after_commit
 
 JOB = "host.send_mail"
+SECRET = frozenset({"invitation", "password_reset"})  # mails with a link that opens something
 
 
 def post(
@@ -71,6 +72,8 @@ def post(
 def ended(mail: OutgoingMail, state: MailState, problem: str = "") -> None:
     """Note what became of a mail: it rests from now on, and what was attached to a sent one is let go."""
     mail.state, mail.problem, mail.due_at, mail.ended_at = state, problem[:500], None, clock.now()
+    if mail.template in SECRET and state != MailState.UNKNOWN:
+        mail.text = mail.html = ""  # it held a link that opens something
     if state == MailState.SENT:
         db.session.execute(
             sa.update(OutgoingAttachment).where(OutgoingAttachment.outgoing_mail_id == mail.id).values(content=None)

@@ -2,17 +2,16 @@
 
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Response, g, redirect, render_template, request, url_for
 from flask_login import current_user
 
 from app.access import OFFICE, PUBLIC, SIGNED_IN, STAFF, allow
 from app.accounts import signing_in
 from app.accounts.forms import SignInForm
 from app.accounts.models import User
+from app.accounts.routes.blueprint import pages
 from app.errors import InvalidInput, TooManyTries
 from app.htmx import asks_for_partial, go_to
-
-pages = Blueprint("accounts", __name__)
 
 
 @pages.get("/")
