@@ -6,8 +6,8 @@ from app import audit, clock
 from app.accounts import links
 from app.accounts.models import PasswordReset, User
 from app.accounts.services import set_password
-from app.accounts.signing_in import email_key
 from app.db import db
+from app.typed import email_key
 
 
 def ask(email: str) -> tuple[User, str] | None:

@@ -9,9 +9,10 @@ from app import audit, clock
 from app.access import Role
 from app.accounts import links, services
 from app.accounts.models import Account, Invitation, Membership, User
-from app.accounts.signing_in import email_key, end_sign_ins
+from app.accounts.signing_in import end_sign_ins
 from app.db import db
 from app.errors import Conflict, Forbidden, InvalidInput, NotFound
+from app.typed import email_key
 
 
 def may_manage(mine: Role, theirs: Role) -> bool:

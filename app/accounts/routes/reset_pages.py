@@ -11,6 +11,7 @@ from app.db import end_reading, unit_of_work
 from app.errors import TooManyTries
 from app.htmx import go_to
 from app.mailing.services import post
+from app.typed import email_key
 
 ASKED_PER_ADDRESS = 20
 
@@ -26,7 +27,7 @@ def ask_for_reset() -> str | tuple[str, int]:
     email = (form.email.data or "").strip()
     try:
         signing_in.count_try("reset_from", request.remote_addr or "", ASKED_PER_ADDRESS)
-        signing_in.count_try("reset", signing_in.email_key(email), signing_in.TRIES)
+        signing_in.count_try("reset", email_key(email), signing_in.TRIES)
     except TooManyTries as error:
         form.form_errors.append(error.sentence)
         return render_template("accounts/reset.html", form=form, asked=""), error.status
