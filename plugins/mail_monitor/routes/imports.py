@@ -16,10 +16,10 @@ from plugins.mail_monitor.pages import pages
 def start_import(email_account_id: int) -> str | Response:
     """Begin to import the days that were asked for."""
     days = request.form.get("days", type=int)
-    if days is None:
-        raise InvalidInput("Say how many days.", field="days")
     with unit_of_work():
         row = accounts.get(g.account.id, email_account_id)
+        if days is None:
+            raise InvalidInput("Say how many days.", field="days")
         importing.start(row, days, current_user.shown_name)
     return go_to(url_for(".account", email_account_id=email_account_id, _anchor="import"))
 
