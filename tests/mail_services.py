@@ -138,7 +138,11 @@ class Dovecot:
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with a key and a certificate for localhost and 127.0.0.1, which is its own authority."""
-    folder = tmp_path_factory.mktemp("certificate")
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+def make_certificate(folder: Path) -> Path:
+    """The same in `folder`, for the benchmarks too."""
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"),
@@ -156,9 +160,21 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dovecot(certificate: Path) -> Iterator[Dovecot]:
     """A Dovecot of this worker's own on loopback, with TLS and STARTTLS."""
-    program = shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin")
+    program = dovecot_program()
     if program is None:
         pytest.skip("Dovecot is not installed (apt install dovecot-imapd)")
+    with dovecot_server(program, certificate) as running:
+        yield running
+
+
+def dovecot_program() -> str | None:
+    """Where Dovecot is installed, if it is."""
+    return shutil.which("dovecot", path="/usr/sbin:/usr/bin:/sbin")
+
+
+@contextlib.contextmanager
+def dovecot_server(program: str, certificate: Path) -> Iterator[Dovecot]:
+    """A Dovecot that ends with the block; the benchmarks use it too."""
     who = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
     folder = Path(tempfile.mkdtemp(prefix="dovecot-"))
     running = Dovecot(folder, free_port(), free_port(), (who.pw_uid, who.pw_gid), certificate)
