@@ -1,23 +1,31 @@
-"""A mail server for the benchmarks: Dovecot on this machine, mailboxes full of made letters, and what else reads them."""
+"""A mail server for the benchmarks: Dovecot on this machine, mailboxes of made letters, and what else reads them."""
 
 import os
 import random
+import shutil
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
 from pathlib import Path
 
 from imap_tools import MailBox
 
+from app.accounts.models import Account
+from app.db import unit_of_work
+from app.installations.models import Installation
 from benchmarks.stage import FIRST, LAST, email_of
+from plugins.mail_monitor import accounts
+from plugins.mail_monitor.settings import AccountSettings, ServerSettings
 from tests.mail_services import Dovecot, dovecot_program, dovecot_server, make_certificate
 
+HEAVY = 24 * 1024 * 1024  # bytes
 MBSYNC = """
 FSync yes
 
@@ -76,30 +84,37 @@ class Mailroom:
 
     def fill(self, count: int, customers: int, every: int = 1) -> str:
         """A mailbox with `count` letters of 2 to 20 KB; each `every`-th is from one of so many customers."""
-        chance = random.Random(count)  # noqa: S311  # the same letters in every run
+        chance = random.Random(count)  # the same letters in every run
+        return self.put(
+            letter(chance, number, _sender(number, customers if number % every == 0 else 0)) for number in range(count)
+        )
+
+    def put(self, letters: Iterable[bytes]) -> str:
+        """A mailbox with these letters, in their order."""
         user = self.dovecot.new_user()
-        place = self.dovecot.maildir(user)
-        for name in ("cur", "new", "tmp"):
-            (place / name).mkdir(parents=True)
-        for number in range(count):
-            sender = email_of(number % customers) if number % every == 0 else f"stranger-{number}@elsewhere.example"
-            path = place / "new" / f"{1_700_000_000 + number}.M{number}.bench"
-            path.write_bytes(letter(chance, number, sender))
+        place = self._place(user)
+        for number, raw in enumerate(letters):
+            (place / f"{1_700_000_000 + number}.M{number}.bench").write_bytes(raw)
         self._give(user)
         return user
 
     def fill_alike(self, count: int) -> str:
         """A mailbox with `count` times the same short letter, as links to one file."""
         user = self.dovecot.new_user()
+        place = self._place(user)
+        first = place / "1700000000.M0.bench"
+        first.write_bytes(letter(random.Random(1), 0, email_of(0)))  # no secret
+        for number in range(1, count):
+            os.link(first, place / f"{1_700_000_000 + number}.M{number}.bench")
+        self._give(user)
+        return user
+
+    def _place(self, user: str) -> Path:
+        """The folder for new letters of an inbox that is made."""
         place = self.dovecot.maildir(user)
         for name in ("cur", "new", "tmp"):
             (place / name).mkdir(parents=True)
-        first = place / "new" / "1700000000.M0.bench"
-        first.write_bytes(letter(random.Random(1), 0, email_of(0)))  # noqa: S311  # no secret
-        for number in range(1, count):
-            os.link(first, place / "new" / f"{1_700_000_000 + number}.M{number}.bench")
-        self._give(user)
-        return user
+        return place / "new"
 
     def _give(self, user: str) -> None:
         home = self.dovecot.folder / "mail" / user
@@ -147,7 +162,7 @@ class Mailroom:
         count = self.read_uids(user)
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             uri = f"imap+ssl://{user}:{self.dovecot.password}@localhost:{self.dovecot.tls_port}"
-            command = [python, "-W", "ignore", "-c", DJANGO_MAILBOX, f"{folder}/mail.db", uri, str(count)]
+            command = [str(python), "-W", "ignore", "-c", DJANGO_MAILBOX, f"{folder}/mail.db", uri, str(count)]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         return float(done.stdout.split()[-1])
 
@@ -158,6 +173,8 @@ def mailroom() -> Iterator[Mailroom]:
     program = dovecot_program()
     if program is None:
         raise SystemExit("Dovecot is not installed (apt install dovecot-imapd).")
+    if shutil.which("mbsync") is None:
+        raise SystemExit("mbsync is not installed (apt install isync).")
     with tempfile.TemporaryDirectory(prefix="benchmark-mail-") as folder:
         certificate = make_certificate(Path(folder))
         with dovecot_server(program, certificate) as dovecot:
@@ -168,23 +185,36 @@ def django_python(folder: Path) -> Path | None:
     """The Python of a fresh virtual environment with django-mailbox in it, None where it cannot be had."""
     venv.create(folder / "django", with_pip=True)
     python = folder / "django" / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "django-mailbox", "django<5"]
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "django-mailbox",
+        "django<5",
+    ]
     return None if subprocess.run(install, check=False, stderr=subprocess.DEVNULL).returncode else python
 
 
-def letter(chance: random.Random, number: int, sender: str, size: int = 0) -> bytes:
-    """A letter with text and HTML, of `size` bytes or of 2 to 20 KB."""
-    size = size or chance.randint(2_000, 20_000)
+def _sender(number: int, customers: int) -> str:
+    return email_of(number % customers) if customers else f"stranger-{number}@elsewhere.example"
+
+
+def letter(chance: random.Random, number: int, sender: str) -> bytes:
+    """A letter with text and HTML, of 2 to 20 KB."""
+    size = chance.randint(2_000, 20_000)
     name = f"{FIRST[number % len(FIRST)]} {LAST[number % len(LAST)]}"
     head = (
-        f"Received: from mail.example by mx.bench.example with ESMTPS id {number:08x}; Mon, 5 Oct 2026 09:00:00 +0000\r\n"
+        f"Received: from mail.example by mx.bench.example with ESMTPS id {number:08x}; Mon, 5 Oct 2026 09:00 +0000\r\n"
         f"DKIM-Signature: v=1; a=rsa-sha256; d=bench.example; s=k1; h=from:to:subject:date; b={'A' * 300}\r\n"
         f"From: {name} <{sender}>\r\nTo: Desk <desk@acme.example>\r\nSubject: About parcel {number}\r\n"
         f"Date: Mon, 5 Oct 2026 09:00:00 +0000\r\nMessage-ID: <{number}.{size}@bench.example>\r\nMIME-Version: 1.0\r\n"
     )
     words = ["parcel", "letter", "forward", "invoice", "Thursday", "address", "scan", "please", "keep", "mailbox"]
     text, html = [], ["<html><body>"]
-    while sum(map(len, text)) + sum(map(len, html)) < size - 900:
+    for _ in range(max(1, (size - 900) // 150)):
         line = " ".join(chance.choices(words, k=10))
         text.append(line)
         html.append(f"<p style='margin:0'>{line}</p>")
@@ -195,4 +225,27 @@ def letter(chance: random.Random, number: int, sender: str, size: int = 0) -> by
     ).encode()
 
 
-PYTHON = Path(sys.executable)
+def heavy_letter(chance: random.Random, number: int, sender: str) -> bytes:
+    """A letter of 24 MiB: a short text and one attachment."""
+    message = EmailMessage(policy=policy.SMTP)
+    message["From"], message["To"], message["Subject"] = sender, "desk@acme.example", f"Drawings {number}"
+    message["Message-ID"] = f"<heavy-{number}@bench.example>"
+    message.set_content("All drawings are attached.")
+    message.add_attachment(chance.randbytes(HEAVY * 73 // 100), "application", "octet-stream", filename="drawings.zip")
+    return message.as_bytes()
+
+
+def add_account(account: Account, installation: Installation, room: Mailroom, user: str) -> int:
+    """An email account as if its test had passed just now."""
+    server = ServerSettings("localhost", room.dovecot.tls_port, "tls", user, room.dovecot.password)
+    settings = AccountSettings(
+        display_name=user,
+        location_id=account.locations[0].id,
+        email_address=f"{user}@acme.example",
+        incoming=server,
+        outgoing=ServerSettings("localhost", 465, "tls"),
+    )
+    with unit_of_work():
+        row = accounts.save(account, installation, settings)
+        row.active = True
+        return row.id

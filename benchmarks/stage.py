@@ -60,6 +60,7 @@ class Sizes:
     mails: int = 5_000
     pairs: int = 3
     folder: int = 100_000
+    mailboxes: int = 200
 
 
 @dataclass

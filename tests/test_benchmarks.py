@@ -1,16 +1,30 @@
 """The benchmarks still run, on a handful of rows; how long anything takes is never asked here."""
 
 import re
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import exporting, importing, lists, matching, starting
+from benchmarks import exporting, importing, lists, mail_fleet, matching, scanning, starting
 from benchmarks.__main__ import main
 from benchmarks.stage import Sizes, staged
 from benchmarks.table import Measured, duration
+from tests.mail_services import dovecot_program
 
-FEW = Sizes(customers=40, invoices=80, members=20, exports=2, imported=5, requests=2, starts=1)
+FEW = Sizes(
+    customers=40,
+    invoices=80,
+    members=20,
+    exports=2,
+    imported=5,
+    requests=2,
+    starts=1,
+    mails=40,
+    pairs=1,
+    folder=50,
+    mailboxes=3,
+)
 
 
 @pytest.mark.parametrize("subject", [matching, exporting, lists, importing, starting], ids=lambda one: one.__name__)
@@ -20,6 +34,24 @@ def test_a_small_run_measures_the_product_and_its_yardstick(subject: object) -> 
     for row in rows:
         assert row.seconds > 0, row
         assert row.yardstick_s > 0, row
+
+
+@pytest.mark.parametrize("subject", [scanning, mail_fleet], ids=lambda one: one.__name__)
+@pytest.mark.slow
+@pytest.mark.dovecot
+@pytest.mark.processes
+def test_a_small_mailbox_is_measured_too(subject: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("mbsync") or not dovecot_program():
+        pytest.skip("Dovecot or mbsync is not installed (apt install dovecot-imapd isync)")
+    monkeypatch.setattr(scanning, "django_python", lambda folder: None)
+    rows: Iterator[Measured] = subject.measure(FEW, staged)  # type: ignore[attr-defined]
+    found = {row.what: row for row in rows}
+    assert found
+    for row in found.values():
+        assert row.seconds > 0, row
+        assert row.yardstick_s > 0, row
+    if subject is scanning:
+        assert "5 commands" in found["mail: nothing new among 50 messages"].note
 
 
 @pytest.mark.slow

@@ -51,7 +51,8 @@ class Batch:
     partial: dict[int, Letter] = field(default_factory=dict)
     reading: "Future[list[Letter | Unreadable]] | None" = None
     letters: dict[int, Letter | Unreadable] = field(default_factory=dict)
-    is_filed: bool = False
+    is_settled: bool = False
+    storing: "Future[dict[bytes, str]] | None" = None
 
     @property
     def missing(self) -> set[int]:
@@ -59,7 +60,7 @@ class Batch:
         return {item.uid for item in self.items if item.needs_body and item.uid not in self.letters}
 
     def fetch(self, turn: Turn) -> None:
-        """Get the bodies that are needed, and let the child begin to read them."""
+        """Get the bodies that are needed; they are stored while the child reads them."""
         wanted = [item for item in self.items if item.needs_body]
         mailbox = turn.at(self.place.name, self.place.uidvalidity)
         self.raws = mailbox.whole([item.uid for item in wanted if not item.is_too_large])
@@ -68,6 +69,7 @@ class Batch:
                 beginning = mailbox.beginning(item.uid)
                 self.partial[item.uid] = turn.parser.beginning(item.head, beginning)
         if self.raws:
+            self.storing = turn.store.begin_put(turn.account_id, self.raws.values())
             self.reading = turn.parser.begin_letters(list(self.raws.values()))
 
     def finish_reading(self, turn: Turn) -> None:
@@ -76,13 +78,27 @@ class Batch:
             self.letters = dict(zip(self.raws, turn.parser.end_letters(self.reading), strict=True))
         self.letters.update(self.partial)
 
+    def finish_storing(self, turn: Turn) -> dict[bytes, str]:
+        """Wait until originals and attachments are on the disk; the hash of each."""
+        files = [file.data for letter in self.letters.values() if isinstance(letter, Letter) for file in letter.files]
+        if self.storing is None:
+            return turn.store.put_all(turn.account_id, [*self.raws.values(), *files])
+        return self.storing.result() | turn.store.put_all(turn.account_id, files)
 
-def look(turn: Turn, place: FolderPlace, seen: Sequence[Fetched]) -> list[Item]:
-    """Read headers and decide whose each message is; raises `ParserDied`."""
-    if not seen:
+
+def begin_look(turn: Turn, seen: Sequence[Fetched]) -> "Future[list[Envelope]] | None":
+    """Let the child read headers, for `look` to decide about; raises `ParserDied`."""
+    return turn.parser.begin_envelopes([one.bodies.get("HEADER", b"") for one in seen]) if seen else None
+
+
+def look(
+    turn: Turn, place: FolderPlace, seen: Sequence[Fetched], reading: "Future[list[Envelope]] | None"
+) -> list[Item]:
+    """Decide whose each message is, once the child has read the headers; raises `ParserDied`."""
+    if reading is None:
         return []
     heads = [one.bodies.get("HEADER", b"") for one in seen]
-    envelopes = turn.parser.envelopes(heads)
+    envelopes = turn.parser.end_envelopes(reading)
     row = db.session.get_one(EmailAccount, turn.email_account_id)
     known = knowledge(row, envelopes)
     largest = row.largest_mb * MB

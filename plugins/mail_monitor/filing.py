@@ -22,19 +22,6 @@ from plugins.mail_monitor.waiting import Choice
 NOT_GIVEN = Unreadable("not_given", "The server put a note in its place: it cannot hand this message out over IMAP.")
 
 
-def contents_of(batch: Batch) -> list[bytes]:
-    """What of a batch is to be in the store before it is filed: originals and attachments."""
-    found = []
-    for item in batch.items:
-        letter = batch.letters.get(item.uid)
-        raw = batch.raws.get(item.uid)
-        if raw is not None:
-            found.append(raw)
-        if isinstance(letter, Letter):
-            found += [file.data for file in letter.files]
-    return found
-
-
 def file_batch(session: Session, source: Source, batch: Batch, hashes: Mapping[bytes, str], tries: int = 1) -> Tally:
     """Write down what became of every message of `batch`; answers what that came to.
 

@@ -14,7 +14,7 @@ from app import clock
 from app.db import db, unit_of_work
 from app.errors import NotSent
 from plugins.mail_monitor import filing, put_aside
-from plugins.mail_monitor.batches import Batch, Item, look, portions, split
+from plugins.mail_monitor.batches import Batch, Item, begin_look, look, portions, split
 from plugins.mail_monitor.fetched import Fetched
 from plugins.mail_monitor.letters import Envelope, Sender, Unreadable
 from plugins.mail_monitor.mailbox import Mailbox
@@ -85,7 +85,9 @@ class Reader:
     def _fetch(self, chunk: list[int], waiting: Batch | None) -> Batch | None:
         found = self._mailbox().headers(chunk)
         seen = self.sieve(self.turn, self.place, sorted(found.values(), key=lambda one: one.uid))
-        for batch in split(self.place, chunk, look(self.turn, self.place, seen)):
+        reading = begin_look(self.turn, seen)
+        self._finish(waiting)
+        for batch in split(self.place, chunk, look(self.turn, self.place, seen, reading)):
             batch.fetch(self.turn)
             self._finish(waiting)
             waiting = batch
@@ -93,18 +95,19 @@ class Reader:
 
     def _finish(self, batch: Batch | None) -> None:
         """File what the child has read; if it died over it, its messages are owed one at a time."""
-        if batch is None or batch.is_filed:
+        if batch is None or batch.is_settled:
             return
         try:
             batch.finish_reading(self.turn)
         except ParserDied:
             self._owe(batch.uids)
+            batch.is_settled = True
             return
         self._file(batch)
 
     def _file(self, batch: Batch, tries: int = 1) -> None:
         turn = self.turn
-        hashes = turn.store.put_all(turn.account_id, filing.contents_of(batch))
+        hashes = batch.finish_storing(turn)
         missing = batch.missing
         settled = [uid for uid in batch.uids if uid not in missing]
         with unit_of_work() as session:
@@ -116,7 +119,7 @@ class Reader:
             put_down(folder, missing, settled=False)
             tally.seen -= len(missing)
             self.note(folder, batch.uids, tally)
-        batch.is_filed = True
+        batch.is_settled = True
         turn.tally.add(tally)
 
     def _owe(self, uids: Sequence[int]) -> None:
@@ -170,7 +173,8 @@ class Reader:
     def _take_alone(self, uid: int, one: Fetched | None, tries: int) -> bool:
         """Read and file one message; False when its body did not come."""
         seen = self.sieve(self.turn, self.place, [one] if one is not None else [])
-        for batch in split(self.place, [uid], look(self.turn, self.place, seen)):
+        items = look(self.turn, self.place, seen, begin_look(self.turn, seen))
+        for batch in split(self.place, [uid], items):
             batch.fetch(self.turn)
             batch.finish_reading(self.turn)
             self._file(batch, tries)

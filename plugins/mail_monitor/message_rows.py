@@ -37,8 +37,12 @@ def insert_missing(session: Session, model: Any, rows: Sequence[dict[str, Any]])
 
 
 def _insert(model: Any) -> Any:
-    """INSERT of this database's own kind, which can leave out what is there already."""
-    return sqlite.insert(model) if db.engine.dialect.name == "sqlite" else postgresql.insert(model)
+    """INSERT of this database's own kind, which can leave out what is there already.
+
+    Into the table, not the model: these rows come by the hundred, and nobody wants them as objects.
+    """
+    table = model.__table__
+    return sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def keep_blobs(session: Session, source: Source, hashes: Mapping[bytes, str]) -> None:

@@ -5,7 +5,7 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from types import TracebackType
@@ -42,7 +42,15 @@ class Parser:
 
     def envelopes(self, blocks: Sequence[bytes]) -> list[Envelope]:
         """What each header block says; raises `ParserDied`."""
-        return self._wait(self._begin(parsing.read_envelopes, blocks))
+        return self.end_envelopes(self.begin_envelopes(blocks))
+
+    def begin_envelopes(self, blocks: Sequence[bytes]) -> "Future[list[Envelope]]":
+        """Let the child read header blocks while the caller does something else; `end_envelopes` waits."""
+        return self._begin(parsing.read_envelopes, blocks)
+
+    def end_envelopes(self, reading: "Future[list[Envelope]]") -> list[Envelope]:
+        """What the header blocks say that `begin_envelopes` was given; raises `ParserDied`."""
+        return self._wait(reading)
 
     def letters(self, raws: Sequence[bytes]) -> list[Letter | Unreadable]:
         """What is in each mail; raises `ParserDied`."""
@@ -80,7 +88,7 @@ class Parser:
     def _wait(self, reading: "Future[Answer]") -> Answer:
         try:
             return reading.result()
-        except (BrokenProcessPool, MemoryError) as error:
+        except (BrokenProcessPool, CancelledError, MemoryError) as error:
             self._end()
             raise ParserDied from error
 

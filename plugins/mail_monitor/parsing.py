@@ -6,6 +6,7 @@ Every leaf of a mail is its text or a file. A forwarded mail and a delivery repo
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from plugins.mail_monitor import charsets, html_text
 from plugins.mail_monitor.envelopes import read_envelope
@@ -22,7 +23,12 @@ LARGEST_HTML = 1024 * 1024
 
 def read_envelopes(blocks: Iterable[bytes]) -> list[Envelope]:
     """What each header block says."""
-    return [read_envelope(Headers.read(block)) for block in blocks]
+    return [_envelope_of(block.rstrip(b"\r\n")) for block in blocks]
+
+
+@lru_cache(maxsize=200)  # the headers of a chunk are read, and soon after the same mails whole
+def _envelope_of(head: bytes) -> Envelope:
+    return read_envelope(Headers.read(head))
 
 
 def read_letters(raws: Iterable[bytes]) -> list[Letter | Unreadable]:
@@ -32,7 +38,7 @@ def read_letters(raws: Iterable[bytes]) -> list[Letter | Unreadable]:
 
 def read_beginning(head: bytes, beginning: bytes) -> Letter:
     """A mail that is too large to fetch whole: its header, and the text that its first bytes hold."""
-    envelope = read_envelope(Headers.read(head))
+    envelope = _envelope_of(head.rstrip(b"\r\n"))
     letter = _read_or_say_why(head + b"\r\n\r\n" + beginning)
     text = letter.text if isinstance(letter, Letter) else ""
     return Letter(envelope, body_hash=hashlib.sha256(beginning).hexdigest(), text=text, notes=envelope.notes)
@@ -53,7 +59,7 @@ def _read_or_say_why(raw: bytes) -> Letter | Unreadable:
 def read_letter(raw: bytes) -> Letter:
     """What is in a mail; raises `TooComplex` when a limit is passed."""
     head, _ = split_head(raw)
-    reading = _Reading(Tree(raw), read_envelope(Headers.read(head)))
+    reading = _Reading(Tree(raw), _envelope_of(head.rstrip(b"\r\n")))
     reading.walk(reading.tree.root, 1)
     return reading.letter()
 

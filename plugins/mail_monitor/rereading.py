@@ -83,7 +83,7 @@ def _file(turn: Turn, row_id: int, raw: bytes, letter: Letter) -> None:
     item = Item(row.uid, row.size, row.received_at, split_head(raw)[0], letter.envelope, decision)
     batch = Batch(place, [row.uid], [item], raws={row.uid: raw}, letters={row.uid: letter} if item.needs_body else {})
     db.session.rollback()
-    hashes = turn.store.put_all(turn.account_id, filing.contents_of(batch))
+    hashes = batch.finish_storing(turn)
     with unit_of_work() as session:
         turn.lease.renew()
         source = Source(turn.account_id, turn.email_account_id)

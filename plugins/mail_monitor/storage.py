@@ -9,7 +9,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +25,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._background: ThreadPoolExecutor | None = None
 
     def put_all(self, account_id: int, contents: Iterable[bytes]) -> dict[bytes, str]:
         """Store several, and answer the hash of each; when this returns they outlive a power cut."""
@@ -37,6 +38,17 @@ class Store:
             if new:
                 _write_all(new)
         return named
+
+    def begin_put(self, account_id: int, contents: Iterable[bytes]) -> "Future[dict[bytes, str]]":
+        """`put_all` while the caller does something else: it mostly waits for the disk. `close` ends what it takes."""
+        self._background = self._background or ThreadPoolExecutor(1)
+        return self._background.submit(self.put_all, account_id, list(contents))
+
+    def close(self) -> None:
+        """Wait for what is being stored."""
+        if self._background is not None:
+            self._background.shutdown()
+            self._background = None
 
     def read(self, account_id: int, digest: str) -> bytes:
         """The bytes; `NotFound` when they are gone."""

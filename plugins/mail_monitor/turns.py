@@ -123,6 +123,7 @@ def turn(email_account_id: int, seconds: float) -> Iterator[Turn | None]:
         finally:
             db.session.rollback()
             mine.drop()
+            mine.store.close()
             lease.give_back()
 
 
