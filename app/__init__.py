@@ -30,6 +30,7 @@ from app.mailing.models import OutgoingMail
 from app.payments import jobs as payment_jobs
 from app.payments import routes as payment_routes
 from app.plugin import Registry
+from app.portal import routes as portal_routes
 from app.problems import routes as problem_routes
 from app.upkeep import metrics, pruning
 from app.vault import Vault
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(dashboard_routes.pages)
     app.register_blueprint(activity_routes.pages)
     app.register_blueprint(problem_routes.pages)
+    app.register_blueprint(portal_routes.pages)
     if settings.is_demo:
         from app.styleguide import styleguide_pages  # made for looking at; production never loads it
 

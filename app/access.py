@@ -20,11 +20,16 @@ class Role(StrEnum):
 
 
 class Audience(StrEnum):
-    """Pages that do not belong to one account."""
+    """Pages that are not for one account's staff. The last two are of an account's portal: anybody, and its customers.
+
+    A customer's page finds the one who is signed in as `g.customer`; a member of staff is nobody there.
+    """
 
     PUBLIC = "public"
     SIGNED_IN = "signed_in"
     INSTANCE_ADMINS = "instance_admins"
+    VISITORS = "visitors"
+    CUSTOMERS = "customers"
 
 
 Allowed = frozenset[Role] | Audience
@@ -35,6 +40,8 @@ OPERATORS: Allowed = frozenset({Role.OPERATOR})
 PUBLIC = Audience.PUBLIC
 SIGNED_IN = Audience.SIGNED_IN
 INSTANCE_ADMINS = Audience.INSTANCE_ADMINS
+VISITORS = Audience.VISITORS
+CUSTOMERS = Audience.CUSTOMERS
 
 
 def allow(who: Allowed) -> Callable[[View], View]:

@@ -67,7 +67,9 @@ def record(
 
 
 def current_actor() -> str:
-    """The email of whoever is signed in, else "system"."""
+    """The email of whoever is signed in, else "system"; on a portal's pages that is the customer."""
+    if has_request_context() and (customer := g.get("customer")):
+        return f"{customer.email} (customer)"
     if has_request_context() and current_user.is_authenticated:
         return str(current_user.email)
     return "system"

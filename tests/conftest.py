@@ -15,6 +15,7 @@ from flask import Flask
 
 from app import create_app
 from app.accounts.models import User
+from app.billing.models import Customer
 from app.config import Settings
 from app.db import db, write_access
 from tests import cast as people
@@ -168,6 +169,19 @@ def sign_in(app: Flask) -> Callable[[User], Visitor]:
         visitor = app.test_client()
         assert isinstance(visitor, Visitor)
         visitor.enter(user)
+        return visitor
+
+    return enter
+
+
+@pytest.fixture
+def enter_portal(app: Flask) -> Callable[[Customer], Visitor]:
+    """`enter_portal(customer)`: a browser with that customer signed in at the account's portal."""
+
+    def enter(customer: Customer) -> Visitor:
+        visitor = app.test_client()
+        assert isinstance(visitor, Visitor)
+        visitor.enter_portal(customer)
         return visitor
 
     return enter

@@ -6,6 +6,7 @@
 Each call is a unit of work of its own. Times and amounts are what the product stores: aware UTC, minor units.
 """
 
+import secrets
 from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
@@ -15,10 +16,12 @@ from typing import Any
 from app import clock
 from app.accounts.models import Account, Location
 from app.accounts.services import add_location
+from app.accounts.signing_in import hashed
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceLine, InvoiceStatus
 from app.db import unit_of_work
 from app.installations.models import Installation, InstallationState
 from app.money import net_of_line, tax_of_line
+from app.portal.models import PortalSignIn
 from app.typed import email_key
 
 _numbers = count(1)
@@ -115,6 +118,18 @@ def installation(
             switched_on_at=clock.now(),
             cutover_at=cutover_at,
             **fields,
+        )
+        rows.add(row)
+    return row
+
+
+def portal_sign_in(customer: Customer, token: str | None = None) -> PortalSignIn:
+    """A browser in which `customer` is signed in at the portal; `token` is what it holds."""
+    with unit_of_work() as rows:
+        row = PortalSignIn(
+            account_id=customer.account_id,
+            customer_id=customer.id,
+            token_hash=hashed(token or secrets.token_urlsafe(32)),
         )
         rows.add(row)
     return row

@@ -9,11 +9,12 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.access import INSTANCE_ADMINS, PUBLIC, SIGNED_IN, Role, allowed
+from app.access import CUSTOMERS, INSTANCE_ADMINS, PUBLIC, SIGNED_IN, VISITORS, Role, allowed
 from app.accounts.models import User
 from app.billing.models import Customer, Invoice
 from app.db import db
 from app.installations.models import InstallationState
+from app.portal.models import PortalSignIn
 from tests import make
 from tests.cast import Cast
 from tests.visitors import Visitor
@@ -33,13 +34,15 @@ class Ask:
     who: Any
 
     def may(self, role: Role) -> bool:
-        return self.who in (PUBLIC, SIGNED_IN) or (isinstance(self.who, frozenset) and role in self.who)
+        return self.who in (PUBLIC, SIGNED_IN, VISITORS) or (isinstance(self.who, frozenset) and role in self.who)
 
 
 @pytest.fixture
 def acme(cast: Cast) -> Cast:
     """Acme with a customer and an invoice, every plugin switched on and none connected."""
-    invoice = make.invoice(make.customer(cast.acme, "Canary Bird", company="Canary Ltd"), number="CANARY-1")
+    customer = make.customer(cast.acme, "Canary Bird", company="Canary Ltd")
+    invoice = make.invoice(customer, number="CANARY-1")
+    make.portal_sign_in(customer)
     for plugin in ("nexudus", "mail_monitor"):
         make.installation(cast.acme, plugin, state=InstallationState.ON)
     assert invoice.id
@@ -54,13 +57,19 @@ def asks(app: Flask, acme: Cast) -> list[Ask]:
         Ask(rule.endpoint, method, _path(app, rule, ids), allowed(app.view_functions[rule.endpoint]))
         for rule in app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
-        if rule.endpoint != "accounts.sign_out"  # it ends the sign-in that the walk needs
+        if rule.endpoint not in {"accounts.sign_out", "portal.sign_out"}  # they end the sign-in that the walk needs
     ]
 
 
 def _ids() -> dict[str, Any]:
     customer, invoice = db.session.scalars(sa.select(Customer)).one(), db.session.scalars(sa.select(Invoice)).one()
-    return {"account_slug": "acme", "customer_id": customer.id, "invoice_id": invoice.id, "name": "nexudus"}
+    return {
+        "account_slug": "acme",
+        "customer_id": customer.id,
+        "invoice_id": invoice.id,
+        "sign_in_id": db.session.scalars(sa.select(PortalSignIn.id)).one(),
+        "name": "nexudus",
+    }
 
 
 def _path(app: Flask, rule: Rule, ids: dict[str, Any]) -> str:
@@ -75,7 +84,7 @@ def _path(app: Flask, rule: Rule, ids: dict[str, Any]) -> str:
 
 def everything_stored() -> dict[str, list[tuple[Any, ...]]]:
     """All rows of all tables, apart from those that note that somebody asked."""
-    notes = {"audit_entry", "attempt", "sign_in"}
+    notes = {"audit_entry", "attempt", "sign_in", "portal_sign_in"}
     with db.engine.connect() as connection:
         return {
             table.name: sorted(map(tuple, connection.execute(sa.select(table))), key=repr)
@@ -110,11 +119,11 @@ def test_only_a_known_few_are_public(app: Flask) -> None:
 def test_nobody_is_asked_to_sign_in(asks: list[Ask], client: Visitor) -> None:
     before = everything_stored()
     for ask in asks:
-        if ask.who == PUBLIC:
+        if ask.who in (PUBLIC, VISITORS):
             continue
         page, piece = client.open(ask.path, method=ask.method), client.open(ask.path, method=ask.method, htmx=True)
         assert page.status_code == 302, ask
-        assert page.location.startswith("/login"), ask
+        assert page.location.startswith("/portal/acme/login" if ask.who == CUSTOMERS else "/login"), ask
         assert piece.status_code == 401, ask
         assert "canary" not in (page.text + piece.text).lower(), ask
     assert everything_stored() == before
@@ -141,7 +150,7 @@ def test_ids_of_another_account_are_not_found_under_ones_own(
         make.installation(acme.zenith, plugin, state=InstallationState.ON)
     zoe, before = sign_in(acme.zoe), everything_stored()
     for ask in asks:
-        if "/acme/customers/" not in ask.path and "/acme/invoices/" not in ask.path:
+        if not ask.path.startswith(("/acme/customers/", "/acme/invoices/")):
             continue
         if not any(part.isdigit() for part in ask.path.split("/")):
             continue
@@ -157,7 +166,7 @@ def test_a_role_is_refused_what_is_not_its_own(
 ) -> None:
     visitor, before = sign_in(acme.staff[role]), everything_stored()
     for ask in asks:
-        if ask.may(role):
+        if ask.may(role) or ask.who == CUSTOMERS:
             continue
         answer = visitor.open(ask.path, method=ask.method)
         expected = 404 if ask.who == INSTANCE_ADMINS else 403
@@ -182,6 +191,67 @@ def test_looking_changes_nothing_and_no_page_breaks(
                 assert "frame-ancestors" in policy, ask
                 assert "script-src" not in policy, ask
                 assert answer.headers["Cache-Control"] == "no-store", ask
+    assert everything_stored() == before
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_staff_are_nobody_at_the_portal(
+    asks: list[Ask], acme: Cast, sign_in: Callable[[User], Visitor], role: Role
+) -> None:
+    visitor, before = sign_in(acme.staff[role]), everything_stored()
+    for ask in asks:
+        if ask.who == CUSTOMERS:
+            answer = visitor.open(ask.path, method=ask.method)
+            assert answer.status_code == 302, ask
+            assert answer.location.startswith("/portal/acme/login"), ask
+    assert everything_stored() == before
+
+
+def test_a_customer_is_nobody_in_the_back_office(
+    asks: list[Ask], acme: Cast, enter_portal: Callable[[Customer], Visitor]
+) -> None:
+    visitor = enter_portal(db.session.scalars(sa.select(Customer)).one())
+    before = everything_stored()
+    for ask in asks:
+        if ask.who not in (PUBLIC, VISITORS, CUSTOMERS):
+            answer = visitor.open(ask.path, method=ask.method)
+            assert answer.status_code == 302, ask
+            assert answer.location.startswith("/login"), ask
+            assert "canary" not in answer.text.lower(), ask
+    assert everything_stored() == before
+
+
+def test_another_customer_finds_nothing_of_what_is_not_theirs(
+    asks: list[Ask], acme: Cast, enter_portal: Callable[[Customer], Visitor]
+) -> None:
+    visitor = enter_portal(make.customer(acme.acme, "Pia Passer"))
+    stranger = enter_portal(make.customer(acme.zenith, "Zed Zander"))
+    before = everything_stored()
+    for ask in asks:
+        if ask.who != CUSTOMERS:
+            continue
+        elsewhere = stranger.open(ask.path, method=ask.method)
+        assert elsewhere.status_code == 302, ask
+        assert elsewhere.location.startswith("/portal/acme/login"), ask
+        if not any(part.isdigit() for part in ask.path.split("/")):
+            continue
+        for who, path in ((visitor, ask.path), (stranger, ask.path.replace("/acme/", "/zenith/", 1))):
+            answer = who.open(path, method=ask.method)
+            assert answer.status_code == 404, ask
+            assert "canary" not in answer.text.lower(), ask
+    assert everything_stored() == before
+
+
+def test_a_customer_looking_around_changes_nothing_and_breaks_nothing(
+    asks: list[Ask], acme: Cast, enter_portal: Callable[[Customer], Visitor]
+) -> None:
+    visitor = enter_portal(db.session.scalars(sa.select(Customer)).one())
+    before = everything_stored()
+    for ask in asks:
+        if ask.method == "GET" and ask.who in (VISITORS, CUSTOMERS):
+            for htmx in (False, True):
+                answer = visitor.get(ask.path, htmx=htmx)
+                assert answer.status_code < 500, ask
     assert everything_stored() == before
 
 

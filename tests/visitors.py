@@ -15,8 +15,10 @@ from werkzeug.test import TestResponse
 
 from app.accounts import signing_in
 from app.accounts.models import SignIn, User
+from app.billing.models import Customer
 from app.db import db, unit_of_work
 from app.work import Bell
+from tests import make
 
 Answer = TypeVar("Answer")
 
@@ -50,10 +52,17 @@ class Visitor(FlaskClient):
         """Sign `user` in without the cost of checking a password."""
         token = secrets.token_urlsafe(32)
         with unit_of_work() as rows:
-            rows.add(SignIn(user_id=user.id, token_hash=signing_in._hash(token)))
+            rows.add(SignIn(user_id=user.id, token_hash=signing_in.hashed(token)))
         with self.session_transaction() as session:
             session["_user_id"] = str(user.id)
             session["sign_in"] = token
+
+    def enter_portal(self, customer: Customer) -> None:
+        """Sign `customer` in at the account's portal, in the same way."""
+        token = secrets.token_urlsafe(32)
+        account_id = make.portal_sign_in(customer, token).account_id
+        with self.session_transaction() as session:
+            session[signing_in.PORTALS] = {**session.get(signing_in.PORTALS, {}), str(account_id): token}
 
     def _csrf_token(self) -> str:
         with self.session_transaction() as session:

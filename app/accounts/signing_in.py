@@ -21,6 +21,7 @@ SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
 LONGEST_SIGN_IN = timedelta(hours=12)
 TRIES, WITHIN = 5, timedelta(minutes=15)
 TRIES_PER_ADDRESS = 50
+PORTALS = "portals"  # in the session: what customers are signed in with, by account; see app/portal
 
 _hasher = PasswordHasher()
 login = LoginManager()
@@ -38,7 +39,7 @@ def user_of_session(user_id: str) -> User | None:
         return None
     row = db.session.scalar(
         sa.select(SignIn).where(
-            SignIn.token_hash == _hash(token),
+            SignIn.token_hash == hashed(token),
             SignIn.user_id == int(user_id),
             SignIn.ended_at.is_(None),
             SignIn.begun_at > clock.now() - LONGEST_SIGN_IN,
@@ -61,16 +62,12 @@ def sign_in(email: str, password: str) -> User:
     user = db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
     user_id, stored = (user.id, user.password_hash) if user else (None, None)
     end_reading()
-    nobody = _nobody()  # for known emails too: the first sign-in of a process would tell by its time
-    expected = stored or nobody
-    matches = _matches(expected, password)
+    matches, new_hash = check_password(stored, password)
     if user_id is None or not matches:
         with unit_of_work():
             audit.record("sign_in", outcome="refused", actor=email[:254] or "nobody")
-        tries = "1 try" if left == 1 else f"{left} tries"
-        raise InvalidInput(f"That email and password do not match. {tries} left.", field="password")
+        raise no_match(left)
     token = secrets.token_urlsafe(32)
-    new_hash = _hasher.hash(password) if _hasher.check_needs_rehash(expected) else None
     with unit_of_work() as rows:
         user = rows.get_one(User, user_id)
         if new_hash:
@@ -78,14 +75,14 @@ def sign_in(email: str, password: str) -> User:
         rows.add(
             SignIn(
                 user_id=user.id,
-                token_hash=_hash(token),
+                token_hash=hashed(token),
                 address=request.remote_addr or "",
                 browser=(request.user_agent.string or "")[:200],
             )
         )
-        rows.execute(sa.delete(Attempt).where(Attempt.kind == "sign_in", Attempt.subject == _hash(email_key(email))))
+        forget_tries("sign_in", email_key(email))
         audit.record("sign_in", user, actor=user.email)
-    session.clear()
+    _begin_session()
     session["sign_in"] = token
     session.permanent = True  # ends after the idle time that the app's PERMANENT_SESSION_LIFETIME names
     login_user(user)
@@ -97,9 +94,18 @@ def sign_out() -> None:
     token = session.get("sign_in", "")
     with unit_of_work() as rows:
         audit.record("sign_out", db.session.get(User, current_user.id))
-        rows.execute(sa.update(SignIn).where(SignIn.token_hash == _hash(token)).values(ended_at=clock.now()))
+        rows.execute(sa.update(SignIn).where(SignIn.token_hash == hashed(token)).values(ended_at=clock.now()))
     logout_user()
+    _begin_session()
+
+
+def _begin_session() -> None:
+    """Keep nothing of the session before, apart from what customers are signed in with: that is not staff's to end."""
+    portals = session.get(PORTALS)
     session.clear()
+    if portals:
+        session[PORTALS] = portals
+        session.permanent = True
 
 
 def end_sign_ins(user: User) -> None:
@@ -111,17 +117,39 @@ def end_sign_ins(user: User) -> None:
 
 def count_try(kind: str, subject: str, limit: int) -> int:
     """Note one try and answer how many are left; raises `TooManyTries` when none was left before it."""
-    hashed, since = _hash(subject), clock.now() - WITHIN
+    about, since = hashed(subject), clock.now() - WITHIN
     with unit_of_work() as rows:
-        mine = (Attempt.kind == kind, Attempt.subject == hashed)
+        mine = (Attempt.kind == kind, Attempt.subject == about)
         rows.execute(sa.delete(Attempt).where(*mine, Attempt.at <= since))
         count, first = rows.execute(sa.select(sa.func.count(), sa.func.min(Attempt.at)).where(*mine)).one()
         if count < limit:
-            rows.add(Attempt(kind=kind, subject=hashed))
+            rows.add(Attempt(kind=kind, subject=about))
             return int(limit - count - 1)
         wait = first + WITHIN - clock.now()
     minutes = max(1, -(-int(wait.total_seconds()) // 60))
     raise TooManyTries(f"Too many tries. Wait {minutes} minute{'s' if minutes > 1 else ''}, then try again.")
+
+
+def forget_tries(kind: str, subject: str) -> None:
+    """Whoever got in starts to count anew; inside the unit of work around the caller."""
+    db.session.execute(sa.delete(Attempt).where(Attempt.kind == kind, Attempt.subject == hashed(subject)))
+
+
+def no_match(left: int) -> InvalidInput:
+    """What is said to somebody who has so many tries left; the same whether the email is known or not."""
+    tries = "1 try" if left == 1 else f"{left} tries"
+    return InvalidInput(f"That email and password do not match. {tries} left.", field="password")
+
+
+def check_password(stored: str | None, password: str) -> tuple[bool, str | None]:
+    """Whether `password` is the one of a stored hash (None: of nobody), and the hash to store instead, if any.
+
+    Takes about 0.1 s, for nobody too: never inside a transaction.
+    """
+    nobody = _nobody()  # for known emails too: the first sign-in of a process would tell by its time
+    if not _matches(stored or nobody, password) or stored is None:
+        return False, None
+    return True, _hasher.hash(password) if _hasher.check_needs_rehash(stored) else None
 
 
 @cache
@@ -137,5 +165,6 @@ def _matches(expected: str, password: str) -> bool:
         return False
 
 
-def _hash(text: str) -> str:
+def hashed(text: str) -> str:
+    """What is stored of a token, and of whom a try was about."""
     return hashlib.sha256(text.encode()).hexdigest()

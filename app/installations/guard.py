@@ -7,13 +7,14 @@ from flask import Flask, Response, current_app, flash, g, redirect, request, url
 from flask_login import current_user
 
 from app import audit
-from app.access import INSTANCE_ADMINS, PUBLIC, Audience, allowed
+from app.access import CUSTOMERS, INSTANCE_ADMINS, PUBLIC, VISITORS, Allowed, Audience, allowed
 from app.accounts.services import account_by_slug, membership_of, operators_of
 from app.db import unit_of_work
 from app.errors import AppError, Forbidden, NotFound
 from app.htmx import asks_for_partial
 from app.installations.services import installation_of
 from app.plugin import registry
+from app.portal import entering
 
 
 class SignInFirst(AppError):
@@ -48,8 +49,14 @@ def _guard() -> Response | None:
         raise RuntimeError(f"{request.endpoint} does not say who may ask for it")
     if who == PUBLIC:
         return None
+    if who in {VISITORS, CUSTOMERS}:
+        return _enter_portal(signed_in=who == CUSTOMERS)
+    return _enter_back_office(who)
+
+
+def _enter_back_office(who: Allowed) -> Response | None:
     if not current_user.is_authenticated:
-        return _ask_to_sign_in()
+        return _ask_to_sign_in("accounts.sign_in")
     structlog.contextvars.bind_contextvars(user_id=current_user.id)
     if who == INSTANCE_ADMINS:
         _enter_server()
@@ -92,10 +99,24 @@ def _refuse() -> None:
     raise Forbidden(f"Only an Operator can open or change this. At {g.account.name} that is {names}.")
 
 
-def _ask_to_sign_in() -> Response:
+def _enter_portal(*, signed_in: bool) -> Response | None:
+    """A portal knows its own customers alone: whoever is signed in as staff is a visitor here."""
+    g.account = account_by_slug(g.account_slug)
+    structlog.contextvars.bind_contextvars(account_id=g.account.id)
+    if not signed_in:
+        return None
+    sign_in = entering.current(g.account)
+    if sign_in is None:
+        return _ask_to_sign_in("portal.sign_in")
+    g.customer, g.portal_sign_in = sign_in.customer, sign_in
+    structlog.contextvars.bind_contextvars(customer_id=sign_in.customer_id)
+    return None
+
+
+def _ask_to_sign_in(endpoint: str) -> Response:
     if asks_for_partial():
         raise SignInFirst("You were signed out. Sign in again to go on.")
     if request.method == "GET":
-        return redirect(url_for("accounts.sign_in", next=request.full_path.rstrip("?")))  # type: ignore[return-value]
+        return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))  # type: ignore[return-value]
     flash("You were signed out, so nothing was saved. Sign in and try again.", "failed")
-    return redirect(url_for("accounts.sign_in"))  # type: ignore[return-value]
+    return redirect(url_for(endpoint))  # type: ignore[return-value]
