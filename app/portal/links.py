@@ -4,6 +4,7 @@ The link carries a token of which we hold the hash. It counts once, until it exp
 """
 
 import secrets
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -77,13 +78,22 @@ def invite(account: Account, customer: Customer) -> None:
     audit.record("portal_invitation", customer)
 
 
-def invited_at(customer: Customer) -> datetime | None:
-    """When a customer was last sent a link that still counts; None when there is none."""
-    return db.session.scalar(
+@dataclass(frozen=True, slots=True)
+class PortalAccess:
+    """How far a customer is on the way in; `invited_at` is that of a link which still counts."""
+
+    has_password: bool
+    invited_at: datetime | None
+
+
+def access_of(customer: Customer) -> PortalAccess:
+    """What staff see of a customer's way into the portal."""
+    invited_at = db.session.scalar(
         sa.select(PortalLink.created_at).where(
             PortalLink.customer_id == customer.id, PortalLink.used_at.is_(None), PortalLink.expires_at > clock.now()
         )
     )
+    return PortalAccess(entering.login_of(customer) is not None, invited_at)
 
 
 def forgotten(account: Account, email: str, address: str) -> None:

@@ -20,6 +20,7 @@ from app.errors import Conflict, InvalidInput
 from app.htmx import asks_for_partial, go_to, page_or_partial
 from app.installations.panels import draw_columns, draw_customer_tab
 from app.payments import cards, gateways, standing
+from app.portal import links
 
 ALL, HERE, NONE = "all", "here", "none"
 ALWAYS_SHOWN = {CustomerStatus.ACTIVE, CustomerStatus.INACTIVE}
@@ -118,6 +119,7 @@ def customer_details(customer_id: int) -> str:
         billed_elsewhere=outlook.title_of(biller.plugin) if biller else "",
         may_connect=g.membership.role in OPERATORS,
         chargeable=bool(standing.open_here(row)),
+        portal=links.access_of(row),
         **record_of(row),
     )
 

@@ -3,9 +3,9 @@
 from flask import g, render_template
 
 from app.access import CUSTOMERS, allow
+from app.asked import page_number
 from app.billing import collecting
 from app.billing.lines import taxes_of
-from app.billing.routes.blueprint import page_number
 from app.portal import own
 from app.portal.routes.blueprint import pages
 
