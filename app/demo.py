@@ -24,6 +24,7 @@ from app.billing.plans import PlanDetails
 from app.billing.recipients import RecipientDetails
 from app.billing.subscription_models import Cycle, Plan
 from app.db import db, unit_of_work
+from app.payments import demo as payments
 from app.plugin import registry
 
 SIGN_INS = [
@@ -60,7 +61,8 @@ def demo() -> None:
         _live(customers, _plans(account))
         for customer, month, created_at in _billed(account, customers):
             _end(_invoice(account, customer, month, created_at), customer, month)
-        slug = account.slug
+        account_id, slug = account.id, account.slug
+    payments.fill(account_id)
     click.echo(slug)
 
 
