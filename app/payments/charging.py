@@ -267,6 +267,8 @@ def _begin(lease: Lease) -> int | None:
         live = session.scalar(sa.select(Charge.id).where(Charge.collection_id == collection.id, Charge.state.in_(LIVE)))
         if live is not None:
             return live
+        if collection.due_at is None or collection.due_at > clock.now():
+            return None  # rung twice, or too early: the next attempt has its time
         invoice = session.get_one(Invoice, collection.invoice_id, with_for_update=True, populate_existing=True)
         if invoice.status != InvoiceStatus.PENDING or invoice.collector is not None or invoice.total_minor <= 0:
             _rest(collection, CollectionState.ENDED)

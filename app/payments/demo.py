@@ -1,9 +1,15 @@
 """The demo's payments: the test gateway connected, a few cards, one of them declined, one that waits for its bank."""
 
+from datetime import timedelta
+from decimal import Decimal
+
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app import clock
 from app.accounts.models import Account
+from app.billing import invoices
+from app.billing.lines import Line
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db, end_reading, unit_of_work
 from app.payments import cards, charging, gateways
@@ -30,6 +36,8 @@ def fill(account_id: int) -> None:
     assert isinstance(there, TestGateway)
     for customer_id, kind in zip(customers, KINDS, strict=False):
         _leave_card(customer_id, kind, there)
+        if kind == KINDS[0]:
+            _bill(account_id, customer_id)
         if kind in CHARGED:
             _charge(account_id, customer_id)
 
@@ -48,6 +56,15 @@ def _leave_card(customer_id: int, kind: str, there: TestGateway) -> None:
     entry_id = db.session.scalar(sa.select(sa.func.max(CardEntry.id)).where(CardEntry.customer_id == customer_id))
     if entry_id is not None:
         cards.finish_card_entry(entry_id)
+
+
+def _bill(account_id: int, customer_id: int) -> None:
+    """One more invoice, due in some days: it is charged by itself then."""
+    end_reading()
+    with unit_of_work() as session:
+        account, customer = session.get_one(Account, account_id), session.get_one(Customer, customer_id)
+        due_on = clock.today(account.timezone) + timedelta(days=9)
+        invoices.create(account, customer, [Line("Parcel forwarded", Decimal(1), 1450, Decimal(23))], due_on=due_on)
 
 
 def _charge(account_id: int, customer_id: int) -> None:

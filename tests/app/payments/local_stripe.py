@@ -17,10 +17,10 @@ def teach() -> None:
     """Take what the newest API takes, and list payments by customer, as Stripe does."""
     create, list_all = resources.PaymentIntent._api_create, resources.PaymentIntent._api_list_all
 
-    def api_create(cls: Any, **data: Any) -> Any:
+    def api_create(cls: Any, /, **data: Any) -> Any:
         return create(**{name: value for name, value in data.items() if name not in UNKNOWN_THERE})
 
-    def api_list_all(cls: Any, url: str, customer: str | None = None, created: Any = None, **page: Any) -> Any:
+    def api_list_all(cls: Any, /, url: str, customer: Any = None, created: Any = None, **page: Any) -> Any:
         found = list_all(url, **page)
         found._list = [one for one in found._list if customer in {None, one.customer}]
         return found

@@ -214,6 +214,18 @@ class TestADeclinedCard:
         assert customer.status == "active"
         assert len(paid_there(bank, invoice)) == 1
 
+    def test_a_second_ring_is_no_second_attempt(
+        self, customer: Customer, leave_card: LeaveCard, bell: HeardBell
+    ) -> None:
+        leave_card(customer, "declined")
+        invoice = make.invoice(customer)
+        collection_id = charge_now(invoice)
+        for _ in range(3):
+            charging.work_on(collection_id)
+            db.session.rollback()
+
+        assert (len(charges_of(invoice)), collection_of(invoice).attempts) == (1, 1)
+
     def test_who_pays_by_hand_is_unlocked_too(
         self,
         cast: Cast,

@@ -27,12 +27,14 @@ from app.errors import Capped, Conflict, NotSent, OutcomeUnknown, Refused, SignI
 from app.money import Money
 from app.payments import cards, charging, gateways, refunds, standing
 from app.payments.models import (
+    CardEntry,
     Charge,
     ChargeState,
     CollectionState,
     Gateway,
     PaymentEvent,
     ProviderName,
+    Refund,
     RefundState,
     SavedCard,
 )
@@ -135,7 +137,7 @@ def with_card(
         cards.start_card_entry(customer.id, "/back")
         facts = stripe.card(number, left["payer"])
         monkeypatch.setattr(StripeClient, "card_from", lambda self, ref: facts)
-        entry = db.session.scalar(sa.select(sa.func.max(cards.CardEntry.id)))
+        entry = db.session.scalar(sa.select(sa.func.max(CardEntry.id)))
         assert entry is not None
         card = cards.finish_card_entry(entry)
         assert card is not None
@@ -253,11 +255,11 @@ class TestAgainstLocalstripe:
         with unit_of_work():
             refund_id = refunds.ask(refunds.locked_charge(charge_id), Money(500, "EUR"), "").id
         bell.answer()
-        assert db.session.get_one(refunds.Refund, refund_id).is_unknown
+        assert db.session.get_one(Refund, refund_id).is_unknown
         db.session.rollback()
         refunds.work_on(refund_id)
 
-        assert db.session.get_one(refunds.Refund, refund_id).state == RefundState.DONE
+        assert db.session.get_one(Refund, refund_id).state == RefundState.DONE
         assert [one["amount"] for one in stripe.get("refunds")["data"]] == [500]
 
     def test_a_removed_card_is_forgotten_there_too(
@@ -369,7 +371,7 @@ class Recorded(BaseAdapter):
         super().__init__()
         self.answers, self.asked = list(answers), list[requests.PreparedRequest]()
 
-    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:  # type: ignore[override]
+    def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
         self.asked.append(request)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
