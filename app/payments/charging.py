@@ -270,24 +270,28 @@ def _begin(lease: Lease) -> int | None:
         if collection.due_at is None or collection.due_at > clock.now():
             return None  # rung twice, or too early: the next attempt has its time
         invoice = session.get_one(Invoice, collection.invoice_id, with_for_update=True, populate_existing=True)
-        if invoice.status != InvoiceStatus.PENDING or invoice.collector is not None or invoice.total_minor <= 0:
-            _rest(collection, CollectionState.ENDED)
-            return None
-        gateway = gateways.gateway_of(collection.account_id)
-        card = _card_for(collection, invoice)
-        if gateway is None or card is None:
-            _rest(collection, CollectionState.NO_CARD)
-            return None
-        if collection.card_id is None and not standing.was_there_in_time(card, invoice):
-            _rest(collection, CollectionState.ASK)
-            return None
-        if not collecting.collect(invoice.id):
-            _rest(collection, CollectionState.ENDED)  # a plugin bills it; the look-out revives it if not
+        gateway, card = gateways.gateway_of(collection.account_id), _card_for(collection, invoice)
+        rests = _why_it_rests(collection, invoice, card)
+        # A plugin may bill it by now; should it come back, looking for what is due revives it.
+        if rests is None and not collecting.collect(invoice.id):
+            rests = CollectionState.ENDED
+        if rests is not None or gateway is None or card is None:
+            _rest(collection, rests or CollectionState.NO_CARD)
             return None
         charge = _new_charge(collection, invoice, gateway, card)
         collection.state, collection.problem = CollectionState.CHARGING, ""
         session.flush()
         return charge.id
+
+
+def _why_it_rests(collection: Collection, invoice: Invoice, card: SavedCard | None) -> CollectionState | None:
+    if invoice.status != InvoiceStatus.PENDING or invoice.collector is not None or invoice.total_minor <= 0:
+        return CollectionState.ENDED
+    if card is None:
+        return CollectionState.NO_CARD
+    if collection.card_id is None and not standing.was_there_in_time(card, invoice):
+        return CollectionState.ASK
+    return None
 
 
 def _new_charge(collection: Collection, invoice: Invoice, gateway: Gateway, card: SavedCard) -> Charge:
