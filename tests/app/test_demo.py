@@ -26,8 +26,8 @@ def filled(run_command: Run) -> Result:
     return run_command("demo")
 
 
-def test_it_fills_an_empty_database_and_prints_nothing(filled: Result) -> None:
-    assert (filled.exit_code, filled.stdout) == (0, "")
+def test_it_fills_an_empty_database_and_prints_the_slug(filled: Result) -> None:
+    assert (filled.exit_code, filled.stdout) == (0, "quayside\n")
     account = db.session.scalars(sa.select(Account)).one()
     assert (account.slug, account.timezone, account.currency) == ("quayside", "Europe/Lisbon", "EUR")
     assert [location.name for location in account.locations] == ["Harbour Street", "Mill Lane"]
