@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     stripe_url: str = "https://api.stripe.com"
     mail_private_hosts: CommaList = ()
     mail_ca_file: Path | None = None
+    mail_quota_mb: int = Field(default=20 * 1024, ge=1)
     lease_s: float = Field(default=45, gt=0)
     settle_s: float = Field(default=10, ge=0)
     sweep_s: float = Field(default=5, gt=0)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import exporting, importing, lists, mail_fleet, matching, scanning, starting
+from benchmarks import exporting, importing, lists, matching, scanning, starting
 from benchmarks.__main__ import main
 from benchmarks.stage import Sizes, staged
 from benchmarks.table import Measured, duration
@@ -23,7 +23,6 @@ FEW = Sizes(
     mails=40,
     pairs=1,
     folder=50,
-    mailboxes=3,
 )
 
 
@@ -36,22 +35,17 @@ def test_a_small_run_measures_the_product_and_its_yardstick(subject: object) -> 
         assert row.yardstick_s > 0, row
 
 
-@pytest.mark.parametrize("subject", [scanning, mail_fleet], ids=lambda one: one.__name__)
 @pytest.mark.slow
 @pytest.mark.dovecot
-@pytest.mark.processes
-def test_a_small_mailbox_is_measured_too(subject: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_mailbox_is_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
     if not shutil.which("mbsync") or not dovecot_program():
         pytest.skip("Dovecot or mbsync is not installed (apt install dovecot-imapd isync)")
     monkeypatch.setattr(scanning, "django_python", lambda folder: None)
-    rows: Iterator[Measured] = subject.measure(FEW, staged)  # type: ignore[attr-defined]
-    found = {row.what: row for row in rows}
-    assert found
+    found = {row.what: row for row in scanning.measure(FEW, staged)}
     for row in found.values():
         assert row.seconds > 0, row
         assert row.yardstick_s > 0, row
-    if subject is scanning:
-        assert "5 commands" in found["mail: nothing new among 50 messages"].note
+    assert "5 commands" in found["mail: nothing new among 50 messages"].note
 
 
 @pytest.mark.slow

@@ -9,7 +9,17 @@ import structlog
 from app import clock
 from app.db import db, unit_of_work
 from app.errors import Capped, Refused
-from plugins.mail_monitor import deleting, importing, put_aside, relinking, rereading, safe_copies, strangers, sweeping
+from plugins.mail_monitor import (
+    deleting,
+    importing,
+    put_aside,
+    quota,
+    relinking,
+    rereading,
+    safe_copies,
+    strangers,
+    sweeping,
+)
 from plugins.mail_monitor.folder_names import sent_folder
 from plugins.mail_monitor.intake import Reader, all_of_them
 from plugins.mail_monitor.mailbox import FolderState
@@ -28,6 +38,7 @@ def work(turn: Turn) -> bool:
     Raises the `Outside` error that stands in the way of the whole account, or `LeaseLost`.
     """
     _begin(turn)
+    _refuse_without_room(turn)
     own_up(turn)
     rereading.read_again(turn)
     for place in _watched(turn):
@@ -55,6 +66,20 @@ def _begin(turn: Turn) -> None:
     if used_up:
         tomorrow = now.replace(hour=0, minute=5, second=0, microsecond=0) + timedelta(days=1)
         raise Capped("Today's volume for this account is used up. The rest is read tomorrow.", until=tomorrow)
+
+
+def _refuse_without_room(turn: Turn) -> None:
+    """With the storage full nothing is fetched; what was deleted meanwhile still goes, which makes room again."""
+    room = quota.room_of(turn.account_id)
+    db.session.rollback()
+    if not room.is_full:
+        return
+    deleting.work(turn)
+    sweeping.sweep(turn)
+    room = quota.room_of(turn.account_id)
+    db.session.rollback()
+    if room.is_full:
+        raise quota.no_room(room)
 
 
 def _watched(turn: Turn) -> list[FolderPlace]:

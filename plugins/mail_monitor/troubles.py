@@ -7,7 +7,7 @@ from app.installations.models import Installation
 from app.plugin import Problem
 from app.problems.models import Notice
 from app.problems.services import tell_operators
-from plugins.mail_monitor import choices, health, quarantine
+from plugins.mail_monitor import choices, health, quarantine, quota
 from plugins.mail_monitor.models import EmailAccount
 
 
@@ -50,6 +50,21 @@ def problems_of(installation: Installation) -> list[Problem]:
                 "They are kept as they came. Try again, file them by hand, or ignore them.",
                 "Look at them",
                 "mail_monitor.quarantine",
+            )
+        )
+    room = quota.room_of(installation.account_id)
+    if room.is_tight and not room.is_full:  # a full one stops the email accounts, and they say so
+        found.append(
+            Problem(
+                "mail_storage",
+                "ask",
+                1,
+                f"The storage for messages is {room.percent} % full",
+                f"It holds {room.words}. When it is full, new mail waits in the mailboxes. Delete messages that nobody "
+                "needs, or ask whoever runs this installation for more.",
+                "See the email accounts",
+                "mail_monitor.accounts",
+                roles=OPERATORS,
             )
         )
     return found

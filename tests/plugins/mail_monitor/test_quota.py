@@ -1,0 +1,76 @@
+"""The storage of an account: told from 80 % on, and when it is full mail waits where it is."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import sqlalchemy as sa
+from flask import Flask
+
+from app.db import db, unit_of_work
+from app.installations.models import Installation
+from plugins.mail_monitor import quota, sweeping, troubles
+from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.records import Blob, Filing
+from plugins.mail_monitor.turns import Tally
+from tests import make
+from tests.cast import Cast
+from tests.fakes.mailbox import FakeServer
+from tests.plugins.mail_monitor.conftest import rows_of
+from tests.plugins.mail_monitor.letters import mail
+
+Scan = Callable[[EmailAccount], Tally]
+
+
+@pytest.fixture
+def one_megabyte(app: Flask) -> Iterator[None]:
+    """All the room that an account has."""
+    before = app.config["SETTINGS"]
+    app.config["SETTINGS"] = before.model_copy(update={"mail_quota_mb": 1})
+    yield
+    app.config["SETTINGS"] = before
+
+
+def take(account_id: int, size: int) -> None:
+    """Let the store of an account hold `size` bytes more."""
+    with unit_of_work() as session:
+        session.execute(sa.delete(Blob))
+        session.add(Blob(account_id=account_id, hash=f"{size:064x}", size=size))
+
+
+@pytest.mark.usefixtures("one_megabyte")
+def test_from_80_percent_on_operators_are_told(cast: Cast, installation: Installation) -> None:
+    take(cast.acme.id, 800 * 1024)
+    assert [one.cause for one in troubles.problems_of(installation)] == []
+    take(cast.acme.id, 839 * 1024)
+    told = troubles.problems_of(installation)
+    assert [(one.cause, one.title) for one in told] == [("mail_storage", "The storage for messages is 81 % full")]
+
+
+@pytest.mark.usefixtures("one_megabyte")
+def test_what_another_account_stores_takes_no_room(cast: Cast) -> None:
+    take(cast.zenith.id, 10**7)
+    assert quota.room_of(cast.acme.id).taken == 0
+
+
+@pytest.mark.usefixtures("one_megabyte")
+def test_in_a_full_storage_nothing_is_filed_nothing_is_lost_and_it_goes_on_by_itself(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    assert scan(desk).filed == 0
+    before = {one.id: one.cursor for one in rows_of(Folder)}
+    server.inbox.put(mail())
+    take(cast.acme.id, 2**20)
+    monkeypatch.setattr(sweeping, "sweep", lambda turn: None)
+    assert scan(desk) == Tally()
+    row = db.session.get_one(EmailAccount, desk.id)
+    assert row.is_stopped
+    assert "The storage for messages is full (1.0 of 1.0 MB)" in row.problem
+    assert row.due_at is not None
+    assert {one.id: one.cursor for one in rows_of(Folder)} == before
+
+    # Somebody deleted something, and the sweep finds its bytes.
+    monkeypatch.setattr(sweeping, "sweep", lambda turn: take(cast.acme.id, 1))
+    assert scan(desk).filed == 1
+    assert len(rows_of(Filing)) == 1
+    assert db.session.get_one(EmailAccount, desk.id).trouble is None
