@@ -22,6 +22,7 @@ from app.billing.models import Customer
 from app.billing.routes import describe_customer, describe_planned_move
 from app.config import Settings
 from app.dashboard import routes as dashboard_routes
+from app.events import MailSent
 from app.installations import frame, guard
 from app.installations import routes as installation_routes
 from app.jobs import routes as job_routes
@@ -109,8 +110,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     for plugin in registry:
         for job in plugin.jobs:
             app.extensions["bell"].know(plugin.name, job, plugin.queue)
-        for heard in plugin.hears.values():
-            app.extensions["bell"].know(plugin.name, heard, plugin.queue, Customer, describe_customer)
+        for event, heard in plugin.hears.items():
+            about = (OutgoingMail, None) if event is MailSent else (Customer, describe_customer)
+            app.extensions["bell"].know(plugin.name, heard, plugin.queue, *about)
         for rows in plugin.due:
             app.extensions["bell"].watch(plugin.name, rows.model, rows.job, plugin.queue, rows.describe)
     cli.init_app(app)

@@ -29,6 +29,10 @@ def upgrade() -> None:
     with op.batch_alter_table("mail_monitor_email_account", schema=None) as batch_op:
         batch_op.add_column(sa.Column("notices_rest_until", sa.DateTime(timezone=True), nullable=True))
 
+    # What the product itself sent came through no mailbox.
+    with op.batch_alter_table("mail_monitor_filing", schema=None) as batch_op:
+        batch_op.alter_column("email_account_id", existing_type=sa.Integer(), nullable=True)
+
     op.create_table(
         "mail_monitor_outgoing",
         _number(),
@@ -134,5 +138,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("host_copy", "notice", "outgoing_file", "outgoing"):
         op.drop_table(f"mail_monitor_{table}")
+    op.execute("DELETE FROM mail_monitor_filing WHERE email_account_id IS NULL")
+    with op.batch_alter_table("mail_monitor_filing", schema=None) as batch_op:
+        batch_op.alter_column("email_account_id", existing_type=sa.Integer(), nullable=False)
     with op.batch_alter_table("mail_monitor_email_account", schema=None) as batch_op:
         batch_op.drop_column("notices_rest_until")

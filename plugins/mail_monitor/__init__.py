@@ -1,7 +1,7 @@
 """Watches mailboxes and files customers' messages into their records."""
 
 from app.access import OFFICE, OPERATORS
-from app.events import CustomerActivated, CustomerChanged
+from app.events import CustomerActivated, CustomerChanged, MailSent
 from app.plugin import DueRows, MenuEntry, Panel, Plugin, Tab, TimelinePart
 from plugins.mail_monitor import (
     accounts,
@@ -21,7 +21,7 @@ from plugins.mail_monitor import (
 from plugins.mail_monitor.models import ConnectionTest, EmailAccount
 from plugins.mail_monitor.pages import pages
 from plugins.mail_monitor.reading_models import SafeCopy
-from plugins.mail_monitor.sending_models import Outgoing
+from plugins.mail_monitor.sending_models import Notice, Outgoing
 from plugins.mail_monitor.wishes import MessageSearch
 
 plugin = Plugin(
@@ -45,13 +45,18 @@ plugin = Plugin(
     timeline=(TimelinePart("messages", "Messages", timeline.moments),),
     gauges=figures.gauges,
     prune=figures.prune,
-    hears={CustomerActivated: jobs.customer_has_address, CustomerChanged: jobs.customer_has_address},
+    hears={
+        CustomerActivated: jobs.customer_has_address,
+        CustomerChanged: jobs.customer_has_address,
+        MailSent: jobs.host_mail_sent,
+    },
     due=(
         DueRows(EmailAccount, jobs.work_on_account, panels.describe_account),
         DueRows(ConnectionTest, jobs.test_connection),
         DueRows(SafeCopy, jobs.make_safe_copy, panels.describe_copy),
         DueRows(Outgoing, jobs.send_outgoing, outgoing_panels.describe),
         DueRows(MessageSearch, jobs.find_message, panels.describe_search),
+        DueRows(Notice, jobs.tell, outgoing_panels.describe_notice),
     ),
     queue="mail",
     commands=cli.commands,

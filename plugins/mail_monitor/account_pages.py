@@ -8,7 +8,7 @@ from flask import g
 
 from app import clock
 from app.db import db
-from plugins.mail_monitor import accounts, importing, presets, removals
+from plugins.mail_monitor import accounts, importing, notices, presets, removals
 from plugins.mail_monitor.forms import EmailAccountForm
 from plugins.mail_monitor.health import Health, health_of
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, ImportRun
@@ -39,12 +39,13 @@ def overview(account_id: int) -> dict[str, Any]:
 def about_account(row: EmailAccount | None) -> dict[str, Any]:
     """What the page of one account adds to its form: how it stands, and an import under way."""
     if row is None:
-        return {"health": None, "run": None, "progress": None, "removals": [], "removals_waiting": 0}
+        return {"health": None, "run": None, "telling": "", "progress": None, "removals": [], "removals_waiting": 0}
     newest = db.session.scalar(
         sa.select(ImportRun).where(ImportRun.email_account_id == row.id).order_by(ImportRun.id.desc()).limit(1)
     )
     return {
         "health": health_of(row),
+        "telling": notices.problem_of(row),
         "run": newest,
         "progress": importing.progress(newest) if newest else None,
         "removals": removals.latest(row.id),
@@ -75,7 +76,7 @@ def _filed_since(account_id: int, since: datetime) -> dict[int, int]:
         .where(Filing.account_id == account_id, Filing.filed_at >= since)
         .group_by(Filing.email_account_id)
     )
-    return dict(rows.all())
+    return {email_account_id: count for email_account_id, count in rows if email_account_id is not None}
 
 
 def _for_you(account_id: int) -> dict[int, int]:

@@ -94,6 +94,12 @@ def check(account: Account, settings: AccountSettings, row: EmailAccount | None)
     same = next((one for one in others if one.address_key == address_key(settings.email_address)), None)
     if same is not None:
         found.append(("email_address", f"{same.email_address} is watched already, as {same.display_name}."))
+    named = plain_key(address_key(settings.email_address))
+    teller = next((one for one in others if plain_key(address_key(one.notification_email_address)) == named), None)
+    if teller is not None and named:
+        found.append(
+            ("email_address", f"Notices of {teller.display_name} go to this address; watching it, they would loop.")
+        )
     told = plain_key(address_key(settings.notification_email_address))
     if told and told in {plain_key(one.address_key) for one in others}:
         found.append(

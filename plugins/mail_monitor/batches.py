@@ -7,20 +7,26 @@ child reads one batch the next one is fetched.
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+import sqlalchemy as sa
+
+from app import clock
 from app.db import db
 from plugins.mail_monitor import directory, presets
+from plugins.mail_monitor.envelopes import REPORT
 from plugins.mail_monitor.fetched import Fetched
 from plugins.mail_monitor.letters import Envelope, Letter, Unreadable
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.places import FolderPlace
-from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Unknown, decide, keys_of
+from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Reported, Unknown, decide, keys_of
+from plugins.mail_monitor.sending_models import Outgoing
 from plugins.mail_monitor.turns import Turn
 
 MOST_MESSAGES = 100
 MOST_BYTES = 8 * 1024 * 1024
 MB = 1024 * 1024
+COME_BACK_WITHIN = timedelta(days=14)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +43,7 @@ class Item:
 
     @property
     def needs_body(self) -> bool:
-        return isinstance(self.decision, Filed | Doubtful)
+        return isinstance(self.decision, Filed | Doubtful | Reported)
 
 
 @dataclass(slots=True)
@@ -102,6 +108,7 @@ def look(
     row = db.session.get_one(EmailAccount, turn.email_account_id)
     known = knowledge(row, envelopes)
     largest = row.largest_mb * MB
+    wants_reports = _wants_reports(row, place, envelopes)
     db.session.rollback()
     return [
         Item(
@@ -110,11 +117,27 @@ def look(
             received_at=one.received_at,
             head=head,
             envelope=envelope,
-            decision=decide(envelope, known, outgoing=place.is_sent),
+            decision=_decide(envelope, known, place, wants_reports=wants_reports),
             is_too_large=one.size > largest,
         )
         for one, head, envelope in zip(seen, heads, envelopes, strict=True)
     ]
+
+
+def _wants_reports(row: EmailAccount, place: FolderPlace, envelopes: Sequence[Envelope]) -> bool:
+    """Whether reports about delivery among these are read: only while a mail of ours may come back."""
+    if place.is_sent or not any(envelope.automatic == REPORT for envelope in envelopes):
+        return False
+    since = clock.now() - COME_BACK_WITHIN
+    sent = sa.select(Outgoing.id).where(Outgoing.email_account_id == row.id, Outgoing.asked_at > since)
+    return db.session.scalar(sent.limit(1)) is not None
+
+
+def _decide(envelope: Envelope, known: Known, place: FolderPlace, *, wants_reports: bool) -> Decision:
+    decision = decide(envelope, known, outgoing=place.is_sent)
+    if wants_reports and envelope.automatic == REPORT and isinstance(decision, Unknown):
+        return Reported(decision.name, decision.address, decision.keys)
+    return decision
 
 
 def knowledge(row: EmailAccount, envelopes: Sequence[Envelope]) -> Known:

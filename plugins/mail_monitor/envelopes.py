@@ -13,6 +13,7 @@ from plugins.mail_monitor.letters import Envelope, Sender
 
 MOST_RECIPIENTS = 100
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+REPORT = "a report about delivery"
 _MACHINES = re.compile(r"^(?:mailer-daemon|postmaster)$", re.IGNORECASE)
 
 
@@ -34,6 +35,7 @@ def read_envelope(headers: Headers) -> Envelope:
         references=tuple(identity.ids_in(_raw_text(headers.first("references")))),
         results=tuple(clean_line(_raw_text(value), 2000) for value in headers.all("authentication-results")[:5]),
         automatic=_automatic(headers, sender),
+        mark=headers.text("x-spheremail-mark", 64),
         notes=notes,
     )
 
@@ -96,7 +98,7 @@ def _moment(text: str) -> datetime | None:
 
 # RFC 3834 and what came before it; the first that holds says why.
 _SIGNS: tuple[tuple[str, Callable[[Headers, str], bool]], ...] = (
-    ("a report about delivery", lambda headers, kind: kind.startswith("multipart/report")),
+    (REPORT, lambda headers, kind: kind.startswith("multipart/report")),
     (
         "an automatic answer",
         lambda headers, kind: headers.text("auto-submitted", 40).lower().startswith("auto-replied"),
@@ -114,6 +116,6 @@ _SIGNS: tuple[tuple[str, Callable[[Headers, str], bool]], ...] = (
 
 def _automatic(headers: Headers, sender: Sender) -> str:
     if _MACHINES.match(sender.address.partition("@")[0]):
-        return "a report about delivery"
+        return REPORT
     kind = headers.text("content-type", 100).lower()
     return next((why for why, holds in _SIGNS if holds(headers, kind)), "")

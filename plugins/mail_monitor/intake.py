@@ -7,6 +7,7 @@ touched, and only a message that fails alone three times is put into quarantine.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -54,6 +55,7 @@ class Reader:
     place: FolderPlace
     note: Note = no_note
     sieve: Sieve = all_of_them
+    news_from: datetime | None = None  # somebody is told of what came since then; None tells nobody
 
     def read(self, uids: Sequence[int]) -> bool:
         """Read messages in chunks, one being filed while the child reads the next; False when the turn ended before.
@@ -113,7 +115,7 @@ class Reader:
         with unit_of_work() as session:
             turn.lease.renew(**count_today(turn, len(settled), sum(len(raw) for raw in batch.raws.values())))
             source = Source(turn.account_id, turn.email_account_id)
-            tally = filing.file_batch(session, source, batch, hashes, tries)
+            tally = filing.file_batch(session, source, batch, hashes, tries, self.news_from)
             folder = session.get_one(Folder, self.place.folder_id)
             put_down(folder, settled, settled=True)
             put_down(folder, missing, settled=False)

@@ -14,7 +14,9 @@ from plugins.mail_monitor import (
     credentials,
     finding,
     handing_in,
+    host_mail,
     looking,
+    notices,
     pausing,
     safe_copies,
     scanning,
@@ -113,6 +115,22 @@ def find_message(search_id: int) -> None:
     finally:
         db.session.rollback()
         lease.give_back()
+
+
+def tell(notice_id: int) -> None:
+    """Tell of the newly filed messages that wait for it, if nobody did yet."""
+    with unit_of_work() as session:
+        notices.tell(session, notice_id)
+
+
+def host_mail_sent(installation_id: int, outgoing_mail_id: int) -> None:
+    """The host sent a mail: if it went to a customer it stands in the record."""
+    installation = db.session.get(Installation, installation_id)
+    if installation is None:
+        return
+    account_id = installation.account_id
+    with unit_of_work() as session:
+        host_mail.copy(session, account_id, outgoing_mail_id)
 
 
 def test_connection(test_id: int) -> None:

@@ -33,6 +33,7 @@ class Envelope:
     references: tuple[str, ...] = ()
     results: tuple[str, ...] = ()  # Authentication-Results, newest first
     automatic: str = ""  # why it was not written by a person, "" when it was
+    mark: str = ""  # what a mail of the product itself carries, as it says
     notes: tuple[str, ...] = ()
 
 
@@ -47,6 +48,22 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class Failure:
+    """A recipient whom a mail did not reach, and why, as the server said it."""
+
+    address: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a report about delivery says: the ids of the mail it may be about, the likeliest first."""
+
+    message_ids: tuple[str, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """A whole mail: every leaf of it is in `text` or `html`, or a file."""
 
@@ -56,6 +73,7 @@ class Letter:
     html: str = ""
     files: tuple[File, ...] = ()
     leaves: int = 0
+    report: Report | None = None
     notes: tuple[str, ...] = ()
 
 

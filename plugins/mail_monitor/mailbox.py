@@ -6,13 +6,15 @@ filed opens one for writing, and touches the one message it is about. Sender-con
 
 import contextlib
 import imaplib
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Self
 
-from imap_tools.errors import ImapToolsError, MailboxFolderSelectError, MailboxLoginError
+from imap_tools.consts import MailMessageFlags
+from imap_tools.errors import ImapToolsError, MailboxAppendError, MailboxFolderSelectError, MailboxLoginError
 from imap_tools.utils import encode_folder
 
 from app.errors import NotSent, Outside, Refused
@@ -24,6 +26,7 @@ from plugins.mail_monitor.imap_client import LARGEST_ANSWER, Server, Tell, Watch
 
 COMMAND_S = 40.0
 GOODBYE_S = 3.0
+_OURS = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{24}@[A-Za-z0-9.-]{1,253}")
 LITTLE = 8 * 1024 * 1024
 LARGEST_HEADER = 256 * 1024
 BEGINNING = 64 * 1024
@@ -185,6 +188,21 @@ class Mailbox:
             kind, data = self._box.client.uid(command, *arguments)
         if kind != "OK":
             raise Refused("The server does not allow deleting this message.", code="no_delete", said=_said(data))
+
+    def holds(self, message_id: str) -> bool:
+        """Whether the open folder has a message with this id. Only for ids of ours: it becomes part of a command."""
+        if not _OURS.fullmatch(message_id):
+            raise ValueError("this id was not made here")
+        with self._asking():
+            return bool(self._box.uids(f'HEADER Message-ID "{message_id}"', charset=None))
+
+    def append(self, folder: str, raw: bytes, at: datetime) -> None:
+        """Put a message that counts as read into a folder (https://www.rfc-editor.org/rfc/rfc3501#section-6.3.11)."""
+        with self._asking():
+            try:
+                self._box.append(raw, folder, at, {MailMessageFlags.SEEN})
+            except MailboxAppendError as error:
+                raise Refused(f"The server takes no copy in {folder}.", code="append", said=str(error)[:300]) from error
 
     def _fetch(self, uids: Sequence[int], items: str) -> dict[int, Fetched]:
         if not uids:

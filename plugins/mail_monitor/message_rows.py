@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from app import clock
 from app.db import db
 from app.typed import fold
 from plugins.mail_monitor import identity
@@ -17,7 +18,7 @@ from plugins.mail_monitor.letters import Letter
 from plugins.mail_monitor.places import FolderPlace
 from plugins.mail_monitor.records import Attachment, Blob, Direction, Message, Sighting, Trust
 from plugins.mail_monitor.senders import Doubtful, Filed
-from plugins.mail_monitor.sending_models import Outgoing
+from plugins.mail_monitor.sending_models import CopyState, Outgoing, OutgoingState
 
 SEARCHED = 2000  # characters of the text that a search looks through
 
@@ -89,12 +90,27 @@ def _written_here(session: Session, account_id: int, readable: Sequence[tuple[It
     """
     keys = {item.uid: identity.message_key(letter.envelope.message_id) for item, letter in readable}
     rows = session.execute(
-        sa.select(Outgoing.message_key, Message.fingerprint)
+        sa.select(Outgoing.message_key, Message.fingerprint, Outgoing.id)
         .join(Message, Message.id == Outgoing.record_id)
         .where(Outgoing.account_id == account_id, Outgoing.message_key.in_(sorted(set(keys.values()) - {""})))
     )
-    found = dict(rows.all())
-    return {uid: found[key] for uid, key in keys.items() if key in found}
+    found = {key: (fingerprint, outgoing_id) for key, fingerprint, outgoing_id in rows}
+    settle_seen(session, [outgoing_id for _, outgoing_id in found.values()])
+    return {uid: found[key][0] for uid, key in keys.items() if key in found}
+
+
+def settle_seen(session: Session, ids: Sequence[int]) -> None:
+    """These mails were seen in the folder of sent mail: what was in doubt is settled, and no copy is needed."""
+    for state, wanted, changes in (
+        (Outgoing.state, OutgoingState.UNKNOWN, {"state": OutgoingState.SENT, "problem": "", "ended_at": clock.now()}),
+        (Outgoing.copy_state, CopyState.WAITING, {"copy_state": CopyState.DONE}),
+    ):
+        session.execute(
+            sa.update(Outgoing)
+            .where(Outgoing.id.in_(ids), state == wanted)
+            .values(**changes)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def _messages_with(session: Session, account_id: int, fingerprints: Iterable[str]) -> dict[str, int]:
@@ -153,7 +169,7 @@ def _message_row(
         "sender_key": address_key(envelope.sender.address),
         "recipients": recipients,
         "subject": envelope.subject,
-        "search_key": _searchable(" ".join([*words, letter.text[:SEARCHED]])),
+        "search_key": searchable(" ".join([*words, letter.text[:SEARCHED]])),
         "received_at": item.received_at,
         "sent_at": envelope.sent_at,
         "date_text": envelope.date_text,
@@ -170,7 +186,8 @@ def _message_row(
     }
 
 
-def _searchable(text: str) -> str:
+def searchable(text: str) -> str:
+    """Text as searches compare it."""
     return text.lower() if text.isascii() else fold(text)
 
 

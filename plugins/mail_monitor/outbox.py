@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session
 
@@ -145,25 +144,6 @@ def ended(row: Outgoing, state: OutgoingState, problem: str) -> None:
         account.due_at, account.nudged_at = clock.now(), None
         ring_after_commit(JOB, account.id)
     audit.record("mail_handed_in", row, outcome=state.value)
-
-
-def seen_in_sent(session: Session, ids: Iterable[int]) -> None:
-    """These mails were seen in the folder of sent mail: what was in doubt is settled, and no copy is needed."""
-    wanted = sorted(set(ids))
-    if not wanted:
-        return
-    session.execute(
-        sa.update(Outgoing)
-        .where(Outgoing.id.in_(wanted), Outgoing.state == OutgoingState.UNKNOWN)
-        .values(state=OutgoingState.SENT, problem="", ended_at=clock.now())
-        .execution_options(synchronize_session=False)
-    )
-    session.execute(
-        sa.update(Outgoing)
-        .where(Outgoing.id.in_(wanted), Outgoing.copy_state == CopyState.WAITING)
-        .values(copy_state=CopyState.DONE)
-        .execution_options(synchronize_session=False)
-    )
 
 
 def hand_in_of(row: Outgoing) -> Subject:

@@ -8,7 +8,7 @@ from sqlalchemy.orm import joinedload
 
 from app.db import db
 from app.work import About
-from plugins.mail_monitor.sending_models import CopyState, Outgoing, OutgoingState
+from plugins.mail_monitor.sending_models import CopyState, Notice, Outgoing, OutgoingState
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,11 @@ def describe(row: Outgoing) -> About:
     """A mail in the words of the job list."""
     values = {"message_id": row.record_id} if row.record_id else {}
     return About(f"Mail from {row.email_account.email_address}", "mail_monitor.message" if values else "", values)
+
+
+def describe_notice(row: Notice) -> About:
+    """A notice in the words of the job list."""
+    return About("Notice of a new message", "mail_monitor.message", {"message_id": row.message_id})
 
 
 def _sent(row: Outgoing) -> Shown:

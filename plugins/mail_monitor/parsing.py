@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from plugins.mail_monitor import charsets, html_text
+from plugins.mail_monitor import charsets, html_text, reports
 from plugins.mail_monitor.envelopes import read_envelope
 from plugins.mail_monitor.file_names import safe_name
 from plugins.mail_monitor.headers import Headers
-from plugins.mail_monitor.letters import Envelope, File, Letter, Unreadable
+from plugins.mail_monitor.letters import Envelope, File, Letter, Report, Unreadable
 from plugins.mail_monitor.mime import Part, TooComplex, Tree, split_head
 
 MOST_FILES = 50
@@ -74,6 +74,8 @@ class _Reading:
     files: list[File] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     hashes: list[str] = field(default_factory=list)
+    statuses: list[bytes] = field(default_factory=list)  # of a report about delivery
+    returned: list[bytes] = field(default_factory=list)  # headers of mails that it returns
 
     def letter(self) -> Letter:
         text = "\n\n".join(plain or html_text.text_of(html) for plain, html in self.texts).strip()
@@ -88,8 +90,15 @@ class _Reading:
             html=html[:LARGEST_HTML],
             files=tuple(self.files),
             leaves=len(self.hashes),
+            report=self._report(),
             notes=(*self.envelope.notes, *dict.fromkeys(self.notes)),
         )
+
+    def _report(self) -> Report | None:
+        if not self.statuses:
+            return None
+        named = (self.envelope.in_reply_to, *reversed(self.envelope.references))
+        return reports.read_report(self.statuses[:10], self.returned[:10], named)
 
     def walk(self, part: Part, depth: int) -> None:
         children = self.tree.children(part, depth)
@@ -111,6 +120,10 @@ class _Reading:
 
     def _leaf(self, part: Part) -> None:
         data = part.data()
+        if part.kind == reports.STATUS:
+            self.statuses.append(data)
+        elif part.kind in reports.RETURNED:
+            self.returned.append(split_head(data)[0])
         if self._is_text(part):
             text, read_as = charsets.decode(data, part.charset)
             text = charsets.clean_text(text)

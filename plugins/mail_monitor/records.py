@@ -148,6 +148,7 @@ class Role(StrEnum):
     TO = "to"
     CC = "cc"
     BCC = "bcc"
+    REPORT = "report"  # no part in it: it is about a message of theirs
 
 
 class How(StrEnum):
@@ -159,6 +160,8 @@ class How(StrEnum):
     REPLY_TO = "reply_to"
     REMEMBERED = "remembered"
     BY_HAND = "by_hand"
+    REPORT = "report"
+    HOST = "host"  # sent by the product itself
 
 
 class Filing(Base):
@@ -176,7 +179,8 @@ class Filing(Base):
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
     message_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_monitor_message.id"))
     customer_id: Mapped[int] = mapped_column(sa.ForeignKey("customer.id"))
-    email_account_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_monitor_email_account.id"))
+    # Empty for what the product itself sent: no mailbox brought it.
+    email_account_id: Mapped[int | None] = mapped_column(sa.ForeignKey("mail_monitor_email_account.id"))
     role: Mapped[Role] = mapped_column(choice(Role))
     how: Mapped[How] = mapped_column(choice(How))
     reason: Mapped[str] = mapped_column(sa.String(300))

@@ -11,12 +11,14 @@ from app.db import db, unit_of_work
 from app.errors import Capped, Refused
 from plugins.mail_monitor import (
     deleting,
+    host_mail,
     importing,
     put_aside,
     quota,
     relinking,
     rereading,
     safe_copies,
+    sent_copies,
     strangers,
     sweeping,
 )
@@ -30,6 +32,8 @@ from plugins.mail_monitor.turns import Tally, Turn
 log = structlog.get_logger()
 
 MB = 1024 * 1024
+# How old a message may be and still be news: people move old mail into the inbox, and try quarantined mail again.
+NEWS, OWED_NEWS = timedelta(days=7), timedelta(hours=1)
 
 
 def work(turn: Turn) -> bool:
@@ -41,9 +45,12 @@ def work(turn: Turn) -> bool:
     _refuse_without_room(turn)
     own_up(turn)
     rereading.read_again(turn)
-    for place in _watched(turn):
+    places = _watched(turn)
+    sent_copies.work(turn, places)
+    for place in places:
         if not _read_folder(turn, place):
             return False
+    host_mail.catch_up(turn)
     safe_copies.make_ahead(turn)
     deleting.work(turn)
     if not (strangers.fetch_wanted(turn) and importing.work(turn)):
@@ -121,12 +128,13 @@ def _read_folder(turn: Turn, place: FolderPlace) -> bool:
     last = state.uidnext - 1
     if last > place.cursor:
         mailbox = turn.at(place.name, place.uidvalidity)
-        if not Reader(turn, place, note=_move_cursor).read(mailbox.uids(place.cursor + 1, last)):
+        news_from = clock.now() - NEWS
+        if not Reader(turn, place, note=_move_cursor, news_from=news_from).read(mailbox.uids(place.cursor + 1, last)):
             return False
         _settle(turn, place, last)
     done = relinking.work(turn, place)
     sieve = relinking.link_known if place.was_rebuilt else all_of_them
-    return Reader(turn, place, sieve=sieve).read_owed() and done
+    return Reader(turn, place, sieve=sieve, news_from=clock.now() - OWED_NEWS).read_owed() and done
 
 
 def _examine(turn: Turn, place: FolderPlace) -> tuple[FolderPlace, FolderState] | None:

@@ -91,6 +91,11 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class Reported(Unknown):
+    """A stranger's report about delivery. One of our mails may come back: its body says whether this is about it."""
+
+
+@dataclass(frozen=True, slots=True)
 class NotGiven:
     """The server put a note in place of the message."""
 

@@ -147,6 +147,15 @@ class FakeMailbox(Mailbox):
         self._fake._maybe_fail("beginning")
         return split_head(self._folder.messages[uid].raw)[1][:BEGINNING]
 
+    def holds(self, message_id: str) -> bool:
+        self._fake._maybe_fail("holds")
+        wanted = f"message-id: <{message_id}>".encode()
+        return any(wanted in one.raw.lower() for one in self._folder.messages.values())
+
+    def append(self, folder: str, raw: bytes, at: datetime) -> None:
+        self._fake._maybe_fail(f"append {folder}")
+        self._fake.folders[folder].put(raw, at)
+
     def capabilities(self) -> frozenset[str]:
         return self._fake.capabilities
 

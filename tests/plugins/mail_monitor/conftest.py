@@ -1,6 +1,8 @@
 """A mailbox watched by Acme, in memory or on a real server, and what tests do with it."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -8,7 +10,7 @@ from flask import Flask
 
 from app.db import db, unit_of_work
 from app.installations.models import Installation
-from plugins.mail_monitor import accounts, jobs, pausing, testing
+from plugins.mail_monitor import accounts, credentials, jobs, pausing, testing
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount
 from plugins.mail_monitor.settings import AccountSettings, ServerSettings
 from plugins.mail_monitor.turns import Tally, Turn
@@ -135,3 +137,19 @@ def rows_of(model: type) -> list:  # type: ignore[type-arg]  # of whatever model
     """Every row of a model, oldest first."""
     db.session.rollback()
     return list(db.session.scalars(sa.select(model).order_by(model.id)))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def sending_desk(
+    watch: Watch, settings: AccountSettings, post: Post, app: Flask, certificate: Path
+) -> Iterator[EmailAccount]:
+    """desk@acme.example, with its outgoing server on loopback."""
+    before = app.config["SETTINGS"]
+    changes = {"mail_private_hosts": ("127.0.0.0/8",), "mail_ca_file": certificate}
+    app.config["SETTINGS"] = before.model_copy(update=changes)
+    outgoing = ServerSettings("127.0.0.1", post.port, "starttls", "desk", post.password)
+    row = watch(replace(settings, outgoing=outgoing, signature="Front desk\nAcme", reply_to="team@acme.example"))
+    with unit_of_work() as session:
+        credentials.seal(session.get_one(EmailAccount, row.id), credentials.Passwords("right", post.password))
+    yield row
+    app.config["SETTINGS"] = before

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,17 +12,16 @@ from flask import Flask
 from app import clock, effects
 from app.access import Role
 from app.db import db, unit_of_work
-from plugins.mail_monitor import credentials, jobs, messages
+from plugins.mail_monitor import jobs, messages
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Direction, Filing, Message
 from plugins.mail_monitor.sending_models import CopyState, Outgoing, OutgoingState
-from plugins.mail_monitor.settings import AccountSettings, ServerSettings
 from plugins.mail_monitor.turns import Tally
 from tests import make
 from tests.cast import Cast
 from tests.fakes.mailbox import FakeServer
 from tests.mail_services import Post
-from tests.plugins.mail_monitor.conftest import Watch, rows_of
+from tests.plugins.mail_monitor.conftest import rows_of
 from tests.plugins.mail_monitor.letters import mail
 from tests.plugins.mail_monitor.outbox import AT, fields_of, taken, the_mail, write
 from tests.visitors import HeardBell, Visitor
@@ -32,17 +30,8 @@ Scan = Callable[[EmailAccount], Tally]
 
 
 @pytest.fixture
-def desk(watch: Watch, settings: AccountSettings, post: Post, app: Flask, certificate: Any) -> Any:
-    """desk@acme.example, with its outgoing server on loopback."""
-    before = app.config["SETTINGS"]
-    changes = {"mail_private_hosts": ("127.0.0.0/8",), "mail_ca_file": certificate}
-    app.config["SETTINGS"] = before.model_copy(update=changes)
-    outgoing = ServerSettings("127.0.0.1", post.port, "starttls", "desk", post.password)
-    row = watch(replace(settings, outgoing=outgoing, signature="Front desk\nAcme", reply_to="team@acme.example"))
-    with unit_of_work() as session:
-        credentials.seal(session.get_one(EmailAccount, row.id), credentials.Passwords("right", post.password))
-    yield row
-    app.config["SETTINGS"] = before
+def desk(sending_desk: EmailAccount) -> EmailAccount:
+    return sending_desk
 
 
 @pytest.fixture
