@@ -6,13 +6,14 @@ import structlog
 from flask import Flask, g, has_request_context, request, url_for
 from flask_login import current_user
 
-from app.access import OFFICE, Role
+from app.access import OFFICE, OPERATORS, Role
 from app.accounts.models import Account, User
 from app.clock import local
 from app.db import end_reading
 from app.htmx import page_path
 from app.installations.models import InstallationState
 from app.installations.services import active_installations
+from app.payments.gateways import gateway_of
 from app.problems import services as problems
 from app.work import silent_since
 
@@ -221,7 +222,11 @@ def _heartbeat(zone: str) -> Heartbeat:
 
 
 def _strips(role: Role) -> list[Strip]:
-    return [
+    gateway = gateway_of(g.account.id)
+    broken = []
+    if gateway is not None and gateway.needs_attention and role in OPERATORS:
+        broken = [Strip(f"{gateway.problem} Nothing is charged.", "Replace the key", url_for("payments.new_key"))]
+    return broken + [
         Strip(
             installation.problem,
             "Sign in again…" if role in plugin.connect_roles else "Who can",

@@ -16,9 +16,9 @@ from flask import current_app
 from app import audit, clock
 from app.accounts.models import Account
 from app.billing import collecting, life
-from app.billing.models import GATEWAY, Customer, CustomerStatus, Invoice, InvoiceStatus
+from app.billing.models import GATEWAY, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db, end_reading, unit_of_work
-from app.effects import Done, Intent, Result, Step, Subject, carry_out, finished_steps, forget, open_step
+from app.effects import Done, Step, Subject, carry_out, finished_steps, forget, open_step
 from app.errors import Capped, Conflict, NotSent, OutcomeUnknown, Outside, Refused, SignInNeeded
 from app.payments import cards, gateways, letters, standing
 from app.payments.gateways import Access
@@ -32,20 +32,18 @@ from app.payments.models import (
     Payer,
     SavedCard,
 )
-from app.payments.provider import Asked, Outcome, Provider, Verdict
-from app.work import Lease, LeaseLost, ring_after_commit
+from app.payments.provider import Asked, Outcome, Verdict
+from app.payments.steps import Cancel, Confirm, Pay
+from app.work import Lease, LeaseLost
 
 log = structlog.get_logger()
 
 KIND = "payments.charge"
-JOB = "host.collect_invoice"
 PAUSES = (timedelta(days=1), timedelta(days=3), timedelta(days=5))  # after the first, second and third refusal
 MOST_ATTEMPTS = len(PAUSES) + 1
 CONFIRM_WITHIN = timedelta(days=3)
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
 TRY_KEY_AGAIN = timedelta(hours=1)
-LOOK_AGAIN = timedelta(minutes=5)
-MOST_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,109 +57,6 @@ class Job:
     state: ChargeState
     confirm_until: datetime | None
     access: Access
-
-
-class _Pay:
-    """Take the money."""
-
-    key = "pay"
-
-    def __init__(self, asked: Asked) -> None:
-        self.asked = asked
-
-    def call(self, remote: Provider, intent: Intent) -> Result:
-        return remote.charge(intent, self.asked).stored()
-
-    def look_up(self, remote: Provider, intent: Intent) -> Result | None:
-        found = remote.find_charge(self.asked, intent.first_begun_at)
-        return found.stored() if found else None
-
-
-class _Confirm:
-    """Bring the customer to their bank. `url` is where that is; it is good for minutes and stored nowhere."""
-
-    def __init__(self, number: int, ref: str, card: str, return_url: str) -> None:
-        self.key, self.ref, self.card, self.return_url = f"confirm:{number}", ref, card, return_url
-
-    def call(self, remote: Provider, intent: Intent) -> Result:
-        return remote.confirm(intent, self.ref, self.card, self.return_url).stored()
-
-    def look_up(self, remote: Provider, intent: Intent) -> Result | None:
-        found = remote.read_charge(self.ref)
-        return None if found.verdict == Verdict.CONFIRM and not found.url else found.stored()
-
-
-class _Cancel:
-    """Make sure that a charge nobody confirmed never takes money."""
-
-    key = "cancel"
-
-    def __init__(self, ref: str) -> None:
-        self.ref = ref
-
-    def call(self, remote: Provider, intent: Intent) -> Result:
-        return remote.cancel(intent, self.ref).stored()
-
-    def look_up(self, remote: Provider, intent: Intent) -> Result | None:
-        found = remote.read_charge(self.ref)
-        return found.stored() if found.verdict in {Verdict.CANCELLED, Verdict.PAID} else None
-
-
-def charge_now(invoice: Invoice, card: SavedCard | None = None, *, by: str = "") -> Collection:
-    """Let a person have an invoice charged at once, to `card` or the customer's default; a worker does it.
-
-    Call it inside a unit of work with the invoice locked. Raises `Conflict` with the reason why it cannot be.
-    """
-    why_not = standing.why_not_chargeable(invoice)
-    if why_not:
-        raise Conflict(why_not)
-    chosen = card or cards.default_card(invoice.customer_id)
-    if chosen is None:
-        raise Conflict(f"{invoice.customer.full_name} has no card. Add one first.")
-    collection = _collection_of(invoice)
-    if collection.state in {CollectionState.CHARGING, CollectionState.CONFIRMING}:
-        raise Conflict(f"{invoice.number} is being charged already.")
-    collection.card_id, collection.asked_by, collection.tries = chosen.id, by or audit.current_actor(), 0
-    collection.state, collection.problem = CollectionState.WAITING, ""
-    collection.due_at, collection.nudged_at = clock.now(), None
-    db.session.flush()
-    audit.record("charge_asked_for", invoice, card=chosen.name, by=collection.asked_by)
-    ring_after_commit(JOB, collection.id)
-    return collection
-
-
-def charge_chosen(customer: Customer, invoice_ids: list[int], *, by: str = "") -> int:
-    """Let those of a customer's open invoices be charged that were chosen; answers how many. Inside a unit of work."""
-    chosen = [one for one in standing.open_here(customer) if one.id in invoice_ids]
-    for invoice in chosen:
-        charge_now(invoice, by=by)
-    if not chosen:
-        audit.record("nothing_charged", customer, actor=by or None)
-    return len(chosen)
-
-
-def look_for_due(gateway_id: int) -> int:
-    """Begin to collect what fell due in a gateway's account; answers how many. Safe to run twice, or by two at once."""
-    lease = Lease.take(Gateway, gateway_id)
-    if lease is None:
-        return 0
-    try:
-        with unit_of_work() as session:
-            gateway = session.get_one(Gateway, gateway_id)
-            if gateway.ended_at is not None:
-                lease.renew(due_at=None)
-                return 0
-            found = _newly_due(session.get_one(Account, gateway.account_id))
-            for invoice in found:
-                collection = _collection_of(invoice)
-                collection.state, collection.due_at, collection.nudged_at = CollectionState.WAITING, clock.now(), None
-                session.flush()
-                ring_after_commit(JOB, collection.id)
-            more = len(found) == MOST_AT_ONCE
-            lease.renew(due_at=clock.now() if more else clock.now() + LOOK_AGAIN, nudged_at=None)
-            return len(found)
-    finally:
-        lease.give_back()
 
 
 def work_on(collection_id: int) -> None:
@@ -184,7 +79,7 @@ def begin_confirmation(charge_id: int, return_url: str) -> str | None:
             return
         provider = job.access.open()
         number = 1 + _confirmations(job.subject)
-        step = _Confirm(number, job.ref, job.asked.card, return_url)
+        step = Confirm(number, job.ref, job.asked.card, return_url)
         end_reading()
         carry_out(job.subject, _only(step), provider, lease)
         outcome = provider.read_charge(job.ref)
@@ -251,11 +146,11 @@ def _attempt(lease: Lease) -> None:
 def _ask(job: Job, lease: Lease) -> Outcome:
     provider = job.access.open()
     if job.state == ChargeState.RUNNING:
-        return _last(carry_out(job.subject, _only(_Pay(job.asked)), provider, lease), "pay")
+        return _last(carry_out(job.subject, _only(Pay(job.asked)), provider, lease), "pay")
     outcome = provider.read_charge(job.ref)
     overdue = job.confirm_until is not None and clock.now() >= job.confirm_until
     if outcome.verdict == Verdict.CONFIRM and overdue:
-        return _last(carry_out(job.subject, _only(_Cancel(job.ref)), provider, lease), "cancel")
+        return _last(carry_out(job.subject, _only(Cancel(job.ref)), provider, lease), "cancel")
     return outcome
 
 
@@ -482,37 +377,6 @@ def _card_for(collection: Collection, invoice: Invoice) -> SavedCard | None:
     if collection.card_id is not None and not chosen:
         collection.card_id = None
     return chosen[0] if chosen else cards.default_card(invoice.customer_id)
-
-
-def _collection_of(invoice: Invoice) -> Collection:
-    collection = db.session.scalar(sa.select(Collection).where(Collection.invoice_id == invoice.id))
-    if collection is None:
-        collection = Collection(account_id=invoice.account_id, invoice_id=invoice.id)
-        db.session.add(collection)
-        db.session.flush()
-    return collection
-
-
-def _newly_due(account: Account) -> list[Invoice]:
-    """Pending invoices whose day has come in the account's zone, that nobody collects and no plugin bills."""
-    asked_for = sa.or_(Collection.id.is_(None), Collection.state == CollectionState.ENDED)
-    return list(
-        db.session.scalars(
-            sa.select(Invoice)
-            .outerjoin(Collection, Collection.invoice_id == Invoice.id)
-            .where(
-                Invoice.account_id == account.id,
-                Invoice.status == InvoiceStatus.PENDING,
-                Invoice.collector.is_(None),
-                Invoice.due_on <= clock.today(account.timezone),
-                Invoice.total_minor > 0,
-                ~collecting.billed_by_plugin(),
-                asked_for,
-            )
-            .order_by(Invoice.due_on, Invoice.id)
-            .limit(MOST_AT_ONCE)
-        )
-    )
 
 
 def _only(step: Step) -> Callable[[Done], Step | None]:

@@ -12,7 +12,7 @@ from app.billing import invoices
 from app.billing.lines import Line
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db, end_reading, unit_of_work
-from app.payments import cards, charging, gateways
+from app.payments import asking, cards, charging, gateways
 from app.payments.models import CardEntry, ProviderName
 from app.payments.provider import Checked
 from app.payments.test_gateway import TestGateway
@@ -72,5 +72,5 @@ def _charge(account_id: int, customer_id: int) -> None:
     newest = _open(account_id, Invoice.id).where(Invoice.customer_id == customer_id).order_by(Invoice.id.desc())
     with unit_of_work() as session:
         invoice = session.get_one(Invoice, session.scalars(newest).first())
-        collection_id = charging.charge_now(invoice, by="demo").id
+        collection_id = asking.charge_now(invoice, by="demo").id
     charging.work_on(collection_id)

@@ -10,7 +10,7 @@ import structlog
 from app import audit, clock
 from app.db import db, end_reading, unit_of_work
 from app.errors import Capped, Conflict, Outside
-from app.payments import cards, charging, gateways, refunds
+from app.payments import asking, cards, charging, gateways, refunds
 from app.payments.models import LIVE, CardEntry, Charge, Collection, Gateway, PaymentEvent, SavedCard
 from app.work import ring_after_commit
 
@@ -102,7 +102,7 @@ def _charge(gateway: Gateway, ref: str) -> None:
         with unit_of_work() as session:
             collection = session.get_one(Collection, collection_id)
             collection.due_at, collection.nudged_at = min(collection.due_at or clock.now(), clock.now()), None
-            ring_after_commit(charging.JOB, collection_id)
+            ring_after_commit(asking.JOB, collection_id)
         return
     provider = gateways.access_to(gateway).open()
     end_reading()

@@ -3,7 +3,7 @@
 from app.db import db, end_reading, unit_of_work
 from app.effects import Done, Intent, Result, Subject, carry_out
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
-from app.payments import charging, events, gateways, refunds
+from app.payments import asking, charging, events, gateways, refunds
 from app.payments.models import Collection, Gateway, PaymentEvent, Refund, SavedCard
 from app.payments.provider import Provider
 from app.work import About, Bell, Lease
@@ -11,7 +11,7 @@ from app.work import About, Bell, Lease
 
 def look_for_due(gateway_id: int) -> None:
     """Begin to collect the invoices that fell due."""
-    charging.look_for_due(gateway_id)
+    asking.look_for_due(gateway_id)
 
 
 def collect_invoice(collection_id: int) -> None:

@@ -1,8 +1,10 @@
 """What customers see without signing in: coming back from the gateway, and the links in mails."""
 
+from datetime import timedelta
+
 from flask import Response, flash, g, redirect, render_template, url_for
 
-from app import audit
+from app import audit, clock
 from app.access import PUBLIC, allow
 from app.accounts.models import Account
 from app.addresses import public_url
@@ -10,11 +12,12 @@ from app.billing.models import Customer
 from app.db import db, end_reading, unit_of_work
 from app.errors import AppError, NotFound
 from app.htmx import go_to, leave_to
-from app.payments import cards, charging, links, standing
+from app.payments import asking, cards, charging, links, standing
 from app.payments.forms import SureForm, WhichForm
 from app.payments.models import CardEntry, Charge, ChargeState
 from app.payments.routes.blueprint import account_of_address, pages
 
+ASKED_FOR = timedelta(days=1)  # how long the address that a browser came back to answers the question
 Answer = str | tuple[str, int] | Response
 
 
@@ -46,7 +49,7 @@ def card_back(key: str) -> Response:
 def which_open(key: str) -> Answer:
     """A new card pays no old invoice unasked: here the customer says which."""
     entry = cards.entry_by_key(account_of_address(), key)
-    if entry.card is None or entry.card.removed_at is not None:
+    if entry.card is None or entry.card.removed_at is not None or entry.begun_at < clock.now() - ASKED_FOR:
         raise NotFound
     back, customer_id, customer = entry.return_url, entry.customer_id, entry.customer
     found = standing.waiting_for_a_word(customer)
@@ -59,7 +62,7 @@ def which_open(key: str) -> Answer:
     email = customer.email
     with unit_of_work():
         customer = standing.locked_customer(customer_id)
-        count = charging.charge_chosen(customer, form.invoices.data or [], by=email)
+        count = asking.charge_chosen(customer, form.invoices.data or [], by=email)
     flash("Thank you. The payment is on its way." if count else "Nothing is charged now.", "done")
     return go_to(back)
 

@@ -8,7 +8,7 @@ from app.db import end_reading, unit_of_work
 from app.errors import Conflict, InvalidInput, NotFound
 from app.htmx import go_to, leave_to, page_or_partial
 from app.money import Money
-from app.payments import cards, charging, refunds, standing
+from app.payments import asking, cards, refunds, standing
 from app.payments.forms import ChargeForm, RefundForm, SureForm, WhichForm
 from app.payments.routes.blueprint import pages
 
@@ -70,7 +70,7 @@ def which(customer_id: int) -> Answer:
         html = render_template("payments/which.html", customer=customer, found=found, card=card, form=form, back=back)
         return (html, 422) if form.is_submitted() else html
     with unit_of_work():
-        count = charging.charge_chosen(customers.locked(g.account, customer_id), form.invoices.data or [])
+        count = asking.charge_chosen(customers.locked(g.account, customer_id), form.invoices.data or [])
     flash(_charged(count), "done")
     return go_to(back)
 
@@ -85,7 +85,7 @@ def charge(invoice_id: int) -> Answer:
         try:
             with unit_of_work():
                 row = invoices.locked(g.account, invoice_id)
-                charging.charge_now(row, cards.get(row.customer, form.card.data))
+                asking.charge_now(row, cards.get(row.customer, form.card.data))
         except Conflict as error:
             form.blame(error)
         else:

@@ -10,7 +10,7 @@ from flask import Flask
 
 from app.billing.models import Customer, Invoice
 from app.db import db, unit_of_work
-from app.payments import cards, charging, gateways, standing
+from app.payments import asking, cards, gateways, standing
 from app.payments.gateways import Access
 from app.payments.models import CardEntry, Charge, Collection, Gateway, ProviderName, SavedCard
 from app.payments.test_gateway import TestGateway
@@ -60,7 +60,7 @@ def leave_card(gateway: Gateway, bank: TestGateway) -> Callable[..., SavedCard]:
 def charge_now(invoice: Invoice) -> int:
     """Ask for a charge as "Charge now" does, and answer the id of its collection; no worker has come yet."""
     with unit_of_work():
-        return charging.charge_now(db.session.get_one(Invoice, invoice.id)).id
+        return asking.charge_now(db.session.get_one(Invoice, invoice.id)).id
 
 
 def collection_of(invoice: Invoice) -> Collection:
