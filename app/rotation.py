@@ -51,7 +51,9 @@ def _filled(table: sa.Table) -> sa.ColumnElement[bool]:
 
 
 def _select(table: sa.Table) -> sa.Select[Any]:
-    return sa.select(table.c.id, table.c.account_id, *_sealed(table)).where(_filled(table)).order_by(table.c.id)
+    # What belongs to a person and not to an account is bound to account 0.
+    account = table.c.account_id if "account_id" in table.c else sa.literal(0).label("account_id")
+    return sa.select(table.c.id, account, *_sealed(table)).where(_filled(table)).order_by(table.c.id)
 
 
 def _next_ids(table: sa.Table, last: int) -> Sequence[int]:

@@ -68,3 +68,21 @@ class JoinForm(NewPasswordForm):
         problem = problem_of(field.data or "", 120)
         if problem:
             raise ValidationError(problem)
+
+
+class CodeForm(FlaskForm):
+    code = StringField("Code", [InputRequired("Type the code."), Length(max=40)])
+
+
+class NameForm(FlaskForm):
+    full_name = StringField("Your name", [InputRequired("Type your name.")])
+
+
+class OwnPasswordForm(FlaskForm):
+    """What asks for the password once more, because it changes the sign-in itself."""
+
+    current = PasswordField("Your present password", [InputRequired("Type your present password."), Length(max=128)])
+
+
+class ChangePasswordForm(OwnPasswordForm, NewPasswordForm):
+    """The present password and the new one."""

@@ -82,6 +82,7 @@ class User(Base, UserMixin):
     full_name: Mapped[str] = mapped_column(sa.String(120), default="")
     password_hash: Mapped[str] = mapped_column(sa.String(200))
     is_instance_admin: Mapped[bool] = mapped_column(default=False)
+    second_factor_since: Mapped[datetime | None]  # set while a code is asked for beside the password
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
 
     memberships: Mapped[list["Membership"]] = relationship(back_populates="user", order_by="Membership.id")

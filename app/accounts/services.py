@@ -146,10 +146,10 @@ def give_role(account: Account, user: User, role: Role) -> Membership:
     return membership
 
 
-def set_password(user: User, password_hash: str) -> None:
-    """A new password; all sign-ins of the user end."""
+def set_password(user: User, password_hash: str, keep: str = "") -> None:
+    """A new password; all sign-ins of the user end, but the one whose token's hash is `keep`."""
     user.password_hash = password_hash
-    end_sign_ins(user)
+    end_sign_ins(user, keep)
     audit.record("password_changed", user)
 
 

@@ -12,9 +12,10 @@ from flask import Flask, g, request, session
 from flask_login import LoginManager, current_user, login_user, logout_user
 
 from app import audit, clock
+from app.accounts import second_factor
 from app.accounts.models import Attempt, SignIn, User
 from app.db import db, end_reading, unit_of_work
-from app.errors import InvalidInput, TooManyTries
+from app.errors import InvalidInput, NotFound, TooManyTries
 from app.typed import email_key
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 12, 128
@@ -22,6 +23,7 @@ LONGEST_SIGN_IN = timedelta(hours=12)
 TRIES, WITHIN = 5, timedelta(minutes=15)
 TRIES_PER_ADDRESS = 50
 PORTALS = "portals"  # in the session: what customers are signed in with, by account; see app/portal
+HALF, CODE_WITHIN = "half_signed_in", timedelta(minutes=10)
 
 _hasher = PasswordHasher()
 login = LoginManager()
@@ -55,8 +57,21 @@ def hash_password(password: str) -> str:
     return _hasher.hash(password)
 
 
-def sign_in(email: str, password: str) -> User:
-    """Sign this browser in; raises `InvalidInput` with the tries left, or `TooManyTries`."""
+def sign_in(email: str, password: str) -> User | None:
+    """Sign this browser in; None when the password is right and a code is asked for: see `sign_in_with_code`.
+
+    Raises `InvalidInput` with the tries left, or `TooManyTries`.
+    """
+    user_id = prove_password(email, password)
+    _begin_session()
+    if db.session.get_one(User, user_id).second_factor_since is None:
+        return _enter(user_id)
+    session[HALF] = [user_id, clock.now().timestamp()]
+    return None
+
+
+def prove_password(email: str, password: str) -> int:
+    """The id of the user with this email and password; each call counts as a try. Raises as `sign_in` does."""
     count_try("sign_in_from", request.remote_addr or "", TRIES_PER_ADDRESS)
     left = count_try("sign_in", email_key(email), TRIES)
     user = db.session.scalar(sa.select(User).where(User.email_key == email_key(email)))
@@ -67,11 +82,55 @@ def sign_in(email: str, password: str) -> User:
         with unit_of_work():
             audit.record("sign_in", outcome="refused", actor=email[:254] or "nobody")
         raise no_match(left)
+    with unit_of_work() as rows:
+        if new_hash:
+            rows.get_one(User, user_id).password_hash = new_hash
+        forget_tries("sign_in", email_key(email))
+    return int(user_id)
+
+
+def awaits_code() -> bool:
+    """Whether this browser has shown the password a moment ago and owes the code."""
+    return _half_signed_in() is not None
+
+
+def sign_in_with_code(code: str) -> User:
+    """The second step: an authenticator's code or a recovery code.
+
+    Raises `InvalidInput` with the tries left, `TooManyTries`, or `NotFound` when the password was not shown lately.
+    """
+    user_id = _half_signed_in()
+    if user_id is None:
+        raise NotFound("That took too long. Sign in again.")
+    left = count_try("second_factor", str(user_id), TRIES)
+    with unit_of_work() as rows:
+        user = rows.get_one(User, user_id)
+        accepted = second_factor.accept(user, code)
+        if accepted:
+            forget_tries("second_factor", str(user_id))
+        else:
+            audit.record("sign_in_code", user, outcome="refused", actor=user.email)
+    if not accepted:
+        tries = "1 try" if left == 1 else f"{left} tries"
+        raise InvalidInput(f"That code is not right, or was used already. {tries} left.", field="code")
+    _begin_session()
+    return _enter(user_id)
+
+
+def this_sign_in() -> str:
+    """The hash of the token that this browser is signed in with."""
+    return hashed(session.get("sign_in", ""))
+
+
+def _half_signed_in() -> int | None:
+    user_id, at = session.get(HALF, (None, 0))
+    return int(user_id) if user_id and clock.now().timestamp() - at < CODE_WITHIN.total_seconds() else None
+
+
+def _enter(user_id: int) -> User:
     token = secrets.token_urlsafe(32)
     with unit_of_work() as rows:
         user = rows.get_one(User, user_id)
-        if new_hash:
-            user.password_hash = new_hash
         rows.add(
             SignIn(
                 user_id=user.id,
@@ -80,9 +139,7 @@ def sign_in(email: str, password: str) -> User:
                 browser=(request.user_agent.string or "")[:200],
             )
         )
-        forget_tries("sign_in", email_key(email))
         audit.record("sign_in", user, actor=user.email)
-    _begin_session()
     session["sign_in"] = token
     session.permanent = True  # ends after the idle time that the app's PERMANENT_SESSION_LIFETIME names
     login_user(user)
@@ -108,10 +165,12 @@ def _begin_session() -> None:
         session.permanent = True
 
 
-def end_sign_ins(user: User) -> None:
-    """End all sign-ins of `user`, inside the unit of work around the caller."""
+def end_sign_ins(user: User, keep: str = "") -> None:
+    """End all sign-ins of `user` but the one with the token's hash `keep`, in the unit of work around the caller."""
     db.session.execute(
-        sa.update(SignIn).where(SignIn.user_id == user.id, SignIn.ended_at.is_(None)).values(ended_at=clock.now())
+        sa.update(SignIn)
+        .where(SignIn.user_id == user.id, SignIn.ended_at.is_(None), SignIn.token_hash != keep)
+        .values(ended_at=clock.now())
     )
 
 

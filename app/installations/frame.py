@@ -136,7 +136,7 @@ def _frame() -> Frame:
         user=current_user,
         role_label=role.label,
         menu=menu,
-        name_menu=[*_account_entries(role), *_server_entries()],
+        name_menu=[_entry("Your profile", "accounts.profile"), *_account_entries(role), *_server_entries()],
         accounts=_other_accounts(),
         bottom=entries[:3],
         heartbeat=_heartbeat(account.timezone),

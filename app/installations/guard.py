@@ -5,16 +5,19 @@ from typing import Any
 import structlog
 from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
 from flask_login import current_user
+from werkzeug.exceptions import BadRequest
 
 from app import audit
-from app.access import CUSTOMERS, INSTANCE_ADMINS, PUBLIC, VISITORS, Allowed, Audience, allowed
+from app.access import CUSTOMERS, INSTANCE_ADMINS, PUBLIC, VISITORS, Allowed, Audience, Role, allowed
 from app.accounts.services import account_by_slug, membership_of, operators_of
 from app.db import unit_of_work
 from app.errors import AppError, Forbidden, NotFound
-from app.htmx import asks_for_partial
+from app.htmx import asks_for_partial, go_to
 from app.installations.services import installation_of
 from app.plugin import registry
 from app.portal import entering
+
+SAFE = {"GET", "HEAD", "OPTIONS"}
 
 
 class SignInFirst(AppError):
@@ -47,6 +50,7 @@ def _guard() -> Response | None:
     who = allowed(current_app.view_functions[request.endpoint])
     if who is None:
         raise RuntimeError(f"{request.endpoint} does not say who may ask for it")
+    _refuse_other_websites()
     if who == PUBLIC:
         return None
     if who in {VISITORS, CUSTOMERS}:
@@ -60,12 +64,35 @@ def _enter_back_office(who: Allowed) -> Response | None:
     structlog.contextvars.bind_contextvars(user_id=current_user.id)
     if who == INSTANCE_ADMINS:
         _enter_server()
-    if not isinstance(who, Audience):
-        _enter_account()
-        if g.membership.role not in who:
-            _refuse()
-        _enter_installation()
+    return None if isinstance(who, Audience) else _enter(who)
+
+
+def _enter(who: frozenset[Role]) -> Response | None:
+    """Into the account, as what its role may be there."""
+    _enter_account()
+    if g.membership.role not in who:
+        _refuse()
+    if _owes_second_factor():
+        flash("An Operator signs in with a second factor here. Add one to go on.", "failed")
+        return go_to(url_for("accounts.profile"))
+    _enter_installation()
     return None
+
+
+def _refuse_other_websites() -> None:
+    """Browsers say where a request comes from; the token in every form guards those that do not."""
+    if request.method not in SAFE and request.headers.get("Sec-Fetch-Site") in {"cross-site", "same-site"}:
+        raise BadRequest("Another website sent this. Nothing was changed.")
+
+
+def _owes_second_factor() -> bool:
+    """In production an Operator opens nothing but their own profile before they have one."""
+    return (
+        g.membership.role == Role.OPERATOR
+        and current_user.second_factor_since is None
+        and not current_app.config["SETTINGS"].is_demo
+        and request.endpoint not in {"accounts.profile", "accounts.begin_second_factor", "accounts.add_second_factor"}
+    )
 
 
 def _enter_server() -> None:

@@ -7,7 +7,7 @@ from flask_login import current_user
 
 from app.access import OFFICE, PUBLIC, SIGNED_IN, STAFF, allow
 from app.accounts import signing_in
-from app.accounts.forms import SignInForm
+from app.accounts.forms import CodeForm, SignInForm
 from app.accounts.models import User
 from app.accounts.routes.blueprint import pages
 from app.errors import InvalidInput, TooManyTries
@@ -39,7 +39,30 @@ def sign_in() -> Response | str | tuple[str, int]:
     except TooManyTries as error:
         form.form_errors.append(error.sentence)
         return _draw(form), error.status
+    if user is None:
+        return go_to(url_for(".sign_in_code", next=request.args.get("next")))
     return go_to(_inside(request.args.get("next")) or _landing(user))
+
+
+@pages.route("/login/code", methods=["GET", "POST"])
+@allow(PUBLIC)
+def sign_in_code() -> Response | str | tuple[str, int]:
+    """The second step of signing in, for those who have a second factor."""
+    form = CodeForm()
+    if not signing_in.awaits_code():
+        return redirect(url_for(".sign_in", next=request.args.get("next")))  # type: ignore[return-value]
+    status = 422 if form.is_submitted() else 200
+    if form.validate_on_submit():
+        try:
+            user = signing_in.sign_in_with_code(form.code.data or "")
+        except InvalidInput as error:
+            form.code.errors = [error.sentence]
+        except TooManyTries as error:
+            form.form_errors.append(error.sentence)
+            status = error.status
+        else:
+            return go_to(_inside(request.args.get("next")) or _landing(user))
+    return render_template("accounts/sign_in_code.html", form=form), status
 
 
 @pages.post("/logout")
