@@ -26,6 +26,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._background: ThreadPoolExecutor | None = None
+        self._writers: ThreadPoolExecutor | None = None
 
     def put_all(self, account_id: int, contents: Iterable[bytes]) -> dict[bytes, str]:
         """Store several, and answer the hash of each; when this returns they outlive a power cut."""
@@ -36,7 +37,7 @@ class Store:
         with self._locked(account_id, fcntl.LOCK_SH):
             new = {path: data for path, data in paths.items() if not _is_there(path)}
             if new:
-                _write_all(new)
+                self._write_all(new)
         return named
 
     def begin_put(self, account_id: int, contents: Iterable[bytes]) -> "Future[dict[bytes, str]]":
@@ -46,9 +47,10 @@ class Store:
 
     def close(self) -> None:
         """Wait for what is being stored."""
-        if self._background is not None:
-            self._background.shutdown()
-            self._background = None
+        for pool in (self._background, self._writers):
+            if pool is not None:
+                pool.shutdown()
+        self._background = self._writers = None
 
     def read(self, account_id: int, digest: str) -> bytes:
         """The bytes; `NotFound` when they are gone."""
@@ -78,6 +80,15 @@ class Store:
                     removed += 1
         return removed
 
+    def _write_all(self, new: dict[Path, bytes]) -> None:
+        folders = {path.parent for path in new}
+        for folder in folders:
+            folder.mkdir(exist_ok=True)
+        # Side by side, because each waits for the disk and the disk can serve several with one write of its journal.
+        self._writers = self._writers or ThreadPoolExecutor(WRITERS)
+        list(self._writers.map(_write, new.keys(), new.values()))
+        list(self._writers.map(_sync, folders))
+
     @contextmanager
     def _locked(self, account_id: int, how: int) -> Iterator[None]:
         """Keep writers and the sweep apart, so that nothing goes that was just found to be there already."""
@@ -100,16 +111,6 @@ def _is_there(path: Path) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _write_all(new: dict[Path, bytes]) -> None:
-    folders = {path.parent for path in new}
-    for folder in folders:
-        folder.mkdir(exist_ok=True)
-    # Side by side, because each waits for the disk and the disk can serve several with one write of its journal.
-    with ThreadPoolExecutor(WRITERS) as writers:
-        list(writers.map(_write, new.keys(), new.values()))
-        list(writers.map(_sync, folders))
 
 
 def _write(path: Path, data: bytes) -> None:
