@@ -31,6 +31,7 @@ from app.mailing.models import OutgoingMail
 from app.payments import jobs as payment_jobs
 from app.payments import routes as payment_routes
 from app.plugin import Registry
+from app.portal import jobs as portal_jobs
 from app.portal import routes as portal_routes
 from app.problems import routes as problem_routes
 from app.upkeep import metrics, pruning
@@ -105,6 +106,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bell"].watch("host", PlannedMove, billing_jobs.make_planned_move, describe=describe_planned_move)
     app.extensions["bell"].know("host", pruning.prune)
     payment_jobs.watch(app.extensions["bell"])
+    portal_jobs.watch(app.extensions["bell"])
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:

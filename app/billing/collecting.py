@@ -73,7 +73,7 @@ def collect(invoice_id: int) -> bool:
     An invoice that a plugin bills is left alone: its customer is billed by a plugin that is switched on and
     has taken over, and it was created after that moment. An older one stays with default billing.
     """
-    return _take(invoice_id, ~billed_by_plugin(), collector=GATEWAY, collected_at=clock.now())
+    return _take(invoice_id, ~not_collected_here(), collector=GATEWAY, collected_at=clock.now())
 
 
 def charged(invoice_id: int, reference: str) -> None:
@@ -156,6 +156,14 @@ def billed_by_plugin() -> sa.ColumnElement[bool]:
         .correlate(Invoice)
         .exists()
     )
+
+
+def not_collected_here() -> sa.ColumnElement[bool]:
+    """As part of a WHERE: the invoice belongs to a plugin, or whether it does is still open for its customer."""
+    is_open = sa.select(Customer.id).where(
+        Customer.id == Invoice.customer_id, Customer.billing_undecided_until > clock.now()
+    )
+    return sa.or_(billed_by_plugin(), is_open.correlate(Invoice).exists())
 
 
 def _take(invoice_id: int, *further: sa.ColumnElement[bool], **values: Any) -> bool:

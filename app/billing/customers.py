@@ -11,6 +11,7 @@ from sqlalchemy.orm import selectinload
 from app import audit
 from app.accounts.models import Account, Location
 from app.accounts.services import COUNTRIES, checked_email
+from app.billing import deciding
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
@@ -163,6 +164,7 @@ def set_billed_by(customer: Customer, plugin: str) -> None:
     if customer.billed_by != plugin:
         before, customer.billed_by = customer.billed_by, plugin
         audit.record("billed_by", customer, before=before, now=plugin)
+    deciding.decided(customer)
 
 
 def set_billed_by_for_all(account: Account, plugin: str, chosen: sa.Select[int]) -> None:
@@ -174,6 +176,11 @@ def set_billed_by_for_all(account: Account, plugin: str, chosen: sa.Select[int])
             sa.update(Customer).where(which, Customer.billed_by != now).values(billed_by=now).returning(Customer.id)
         )
         audit.record("billed_by_for_all", account, now=now, plugin=plugin, customers=len(changed.all()))
+    db.session.execute(
+        sa.update(Customer)
+        .where(Customer.account_id == account.id, Customer.billing_undecided_until.is_not(None))
+        .values(billing_undecided_until=None)
+    )
 
 
 def next_mailbox_number(location_id: int) -> str:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import selectinload
 
 from app import audit, clock
 from app.accounts.models import Account
+from app.billing import asking
 from app.billing.lines import NO_DISCOUNT, Discount, Line, append, discount_of, reckon
 from app.billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus
 from app.db import db
@@ -137,6 +138,7 @@ def create(
     _write(invoice, lines, discount)
     db.session.add(invoice)
     db.session.flush()
+    asking.look_now(customer.id)
     audit.record("invoice_created", invoice, number=invoice.number, total=str(invoice.total))
     return invoice
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app import audit, clock
 from app.accounts.models import Account
-from app.billing import customers, subscriptions
+from app.billing import asking, customers, deciding, subscriptions
 from app.billing.life_models import Aim, CustomerMove, Deed, PlannedMove
 from app.billing.models import Customer, CustomerStatus
 from app.billing.subscription_models import Cycle, Plan, Subscription
@@ -112,6 +112,8 @@ def activate(
         subscriptions.begin(subscription)
     _move(customer, Deed.ACTIVATED, by, why)
     customers.flush()
+    deciding.begin(customer)
+    asking.begin(customer)
     announce(CustomerActivated(customer.account_id, customer.id))
     if welcome:
         _welcome(customer, subscription)

@@ -58,6 +58,8 @@ class Customer(Base):
     activated_at: Mapped[datetime | None]
     # Empty: the host's own billing. Else the name of the plugin that bills, written through a host service.
     billed_by: Mapped[str] = mapped_column(sa.String(40), default="")
+    # While that is open, because a plugin has not said yet whether it bills: nothing is collected. See `deciding`.
+    billing_undecided_until: Mapped[datetime | None]
 
     location: Mapped[Location] = relationship()
 

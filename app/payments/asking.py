@@ -98,7 +98,7 @@ def _newly_due(account: Account) -> list[Invoice]:
                 Invoice.collector.is_(None),
                 Invoice.due_on <= clock.today(account.timezone),
                 Invoice.total_minor > 0,
-                ~collecting.billed_by_plugin(),
+                ~collecting.not_collected_here(),
                 asked_for,
             )
             .order_by(Invoice.due_on, Invoice.id)

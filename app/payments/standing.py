@@ -5,7 +5,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app import clock
-from app.billing import collecting, life
+from app.billing import collecting, deciding, life
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db
 from app.money import Money
@@ -50,10 +50,10 @@ def why_not_chargeable(invoice: Invoice) -> str:
         return f"{invoice.number} is collected already."
     if collecting.goes_to(invoice) is not None:
         return f"{invoice.number} is not billed here: charging it, too, would take the money twice."
+    if deciding.is_open(invoice.customer):
+        return f"It is not decided yet who bills {invoice.customer.full_name}: nothing is charged before that."
     gateway = gateways.gateway_of(invoice.account_id)
-    if gateway is None:
-        return "No payment gateway is connected."
-    return gateway.problem
+    return gateway.problem if gateway is not None else "No payment gateway is connected."
 
 
 def was_there_in_time(card: SavedCard, invoice: Invoice) -> bool:
@@ -79,7 +79,7 @@ def open_here(customer: Customer) -> list[Invoice]:
         Invoice.status == InvoiceStatus.PENDING,
         Invoice.collector.is_(None),
         Invoice.total_minor > 0,
-        ~collecting.billed_by_plugin(),
+        ~collecting.not_collected_here(),
     )
     return list(db.session.scalars(query.order_by(Invoice.created_at, Invoice.id).limit(MOST_SHOWN)))
 

@@ -1,10 +1,12 @@
 """Forms of the portal. What can be taken is decided by the services; their sentence goes to its field."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from wtforms import Field, PasswordField, SelectField, StringField, ValidationError
+from wtforms import Field, PasswordField, RadioField, SelectField, StringField, ValidationError
 from wtforms.validators import InputRequired, Length, Optional
 
+from app.accounts.models import Account
 from app.accounts.services import COUNTRIES
 from app.accounts.signing_in import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.billing.customers import Details
@@ -72,3 +74,21 @@ class ContactForm(OfficeForm):
             self[name].errors = [sentence]
             valid = False
         return valid
+
+
+class SignUpForm(ContactForm):
+    """The contact data of somebody new, the plan, and where. `website` is seen by programs alone, which fill it."""
+
+    offer = RadioField("Plan", [InputRequired("Choose a plan.")])
+    location_id = SelectField("Location", coerce=int)
+    website = StringField("Leave this empty", [Optional()])
+
+    def __init__(self, account: Account, offers: Sequence[tuple[str, str]], **values: Any) -> None:
+        super().__init__(**values)
+        self.offer.choices = list(offers)
+        self.location_id.choices = [(location.id, location.name) for location in account.locations]
+        self.email.description = "We send a link there; you sign in with it later."
+
+    @property
+    def was_filled_by_a_program(self) -> bool:
+        return bool(self.website.data)

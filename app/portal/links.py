@@ -17,7 +17,7 @@ from app.billing.models import Customer
 from app.db import changed_one, db, unit_of_work
 from app.errors import NotFound
 from app.mailing.services import post
-from app.portal import entering
+from app.portal import entering, signing_up
 from app.portal.models import PortalLink, PortalLogin, Purpose
 from app.typed import email_key
 
@@ -137,4 +137,6 @@ def use(account: Account, token: str, password_hash: str) -> PortalLink:
         raise LinkOver
     entering.set_password(link.customer, password_hash)
     entering.begin(link.customer)
+    if link.purpose == Purpose.CONFIRMATION:
+        signing_up.confirm(link.customer)
     return link

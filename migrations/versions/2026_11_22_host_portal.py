@@ -15,6 +15,25 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "billing_info_request",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("account_id", sa.Integer(), nullable=False),
+        sa.Column("customer_id", sa.Integer(), nullable=False),
+        sa.Column("asked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reminded_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("nudged_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("problem", sa.String(length=500), nullable=False),
+        sa.ForeignKeyConstraint(["account_id"], ["account.id"], name=op.f("fk_billing_info_request_account_id")),
+        sa.ForeignKeyConstraint(["customer_id"], ["customer.id"], name=op.f("fk_billing_info_request_customer_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_billing_info_request")),
+        sa.UniqueConstraint("customer_id", name=op.f("uq_billing_info_request_customer_id")),
+    )
+    with op.batch_alter_table("billing_info_request", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_billing_info_request_due_at"), ["due_at"], unique=False)
+
+    op.create_table(
         "portal_link",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("account_id", sa.Integer(), nullable=False),
@@ -82,8 +101,14 @@ def upgrade() -> None:
     with op.batch_alter_table("sign_up", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_sign_up_due_at"), ["due_at"], unique=False)
 
+    with op.batch_alter_table("customer", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("billing_undecided_until", sa.DateTime(timezone=True), nullable=True))
+
 
 def downgrade() -> None:
+    with op.batch_alter_table("customer", schema=None) as batch_op:
+        batch_op.drop_column("billing_undecided_until")
+
     with op.batch_alter_table("sign_up", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_sign_up_due_at"))
 
@@ -97,3 +122,7 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_portal_link_customer_id"))
 
     op.drop_table("portal_link")
+    with op.batch_alter_table("billing_info_request", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_billing_info_request_due_at"))
+
+    op.drop_table("billing_info_request")

@@ -11,7 +11,7 @@ from app.errors import Capped, NotSent, OutcomeUnknown, Outside, SignInNeeded
 from app.installations.models import Installation, InstallationState
 from app.installations.services import connected, needs_attention
 from app.work import LeaseLost
-from plugins.nexudus import connecting, exporting, linking, troubles
+from plugins.nexudus import connecting, exporting, linking, links, troubles
 from plugins.nexudus.models import Connection
 from plugins.nexudus.session import Turn, turn
 
@@ -63,8 +63,14 @@ def _slice(mine: Turn, asked_for: datetime | None) -> None:
 def link_customer(installation_id: int, customer_id: int) -> None:
     """A customer became active: look now instead of at the next round."""
     connection = connecting.connection_of_installation(installation_id)
-    if connection is not None:
-        work_on_connection(connection.id)
+    if connection is None:
+        return
+    connection_id = connection.id
+    work_on_connection(connection_id)
+    with unit_of_work() as session:  # a link from an earlier time of activity is not looked at again
+        known = links.link_of(session.get_one(Connection, connection_id), customer_id)
+        if known is not None:
+            links.tell_host(known)
 
 
 def _rest(mine: Turn, wish: datetime | None, asked_for: datetime | None) -> None:

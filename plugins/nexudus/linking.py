@@ -279,6 +279,7 @@ def _skip(turn: Turn, link_id: int, reason: str) -> None:
         row = session.get_one(MemberLink, link_id)
         if row.state == LinkState.CREATING:  # else a person decided meanwhile
             row.state, row.reason, row.since = LinkState.SKIPPED, reason[:300], clock.now()
+            links.tell_host(row)
 
 
 def _leave_for_tomorrow(turn: Turn, run_id: int, cap: Capped) -> None:

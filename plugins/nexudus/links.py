@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 
 from app import audit, clock
+from app.billing import deciding
 from app.billing.customers import set_billed_by
 from app.billing.models import Customer
 from app.db import db
@@ -37,7 +38,14 @@ def put_link(connection: Connection, customer: Customer, state: LinkState, reaso
     row = _emptied(connection, customer)
     row.state, row.reason = state, reason[:300]
     db.session.flush()
+    tell_host(row)
     return row
+
+
+def tell_host(row: MemberLink) -> None:
+    """Where looking has ended without a member, the host bills from now on and need not wait for us."""
+    if row.state in {LinkState.SKIPPED, LinkState.BILLED_HERE, LinkState.GONE}:
+        deciding.decided(row.customer)
 
 
 def _emptied(connection: Connection, customer: Customer) -> MemberLink:

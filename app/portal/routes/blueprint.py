@@ -10,12 +10,14 @@ from app.billing.outlook import title_of
 from app.browsers import browser_words
 from app.errors import Conflict, InvalidInput, TooManyTries
 from app.htmx import page_or_partial
+from app.portal import billing_info
 
 pages = Blueprint("portal", __name__)
 Answer = str | tuple[str, int] | Response
 AnyForm = TypeVar("AnyForm", bound=OfficeForm)
 MENU = (
     ("Invoices", "invoices", ("invoices", "invoice")),
+    ("Billing", "billing", ("billing",)),
     ("My details", "details", ("details", "edit_details", "signing_in", "change_password")),
 )
 
@@ -27,13 +29,14 @@ pages.add_app_template_filter(browser_words)
 def _above() -> dict[str, Any]:
     """The menu of whoever is signed in; nothing for visitors."""
     if not g.get("customer"):
-        return {"portal_menu": [], "title_of": title_of}
+        return {"portal_menu": [], "portal_wish": "", "title_of": title_of}
     here = (request.endpoint or "").removeprefix("portal.")
     return {
         "portal_menu": [
             {"label": label, "url": url_for(f"portal.{endpoint}"), "current": here in belonging}
             for label, endpoint, belonging in MENU
         ],
+        "portal_wish": billing_info.wish_of(g.customer),
         "title_of": title_of,
     }
 

@@ -74,9 +74,9 @@ def choose_password() -> Answer:
         password_hash = hash_password(form.password.data or "")
         with unit_of_work():
             used = links.use(g.account, token, password_hash)
-            new = used.purpose != Purpose.RESET
+            new, signed_up = used.purpose != Purpose.RESET, used.purpose == Purpose.CONFIRMATION
         flash("Welcome. You are signed in." if new else "The new password holds. You are signed in.", "done")
-        return go_to(url_for(".invoices"))
+        return go_to(url_for(".billing" if signed_up else ".invoices"))
 
     return take(
         PasswordForm(),

@@ -1,12 +1,15 @@
 """A customer's own invoices: the list with what is to pay, and one invoice."""
 
-from flask import g, render_template
+from flask import Response, flash, g, render_template, url_for
 
 from app.access import CUSTOMERS, allow
 from app.asked import page_number
-from app.billing import collecting
+from app.billing import collecting, invoices
 from app.billing.lines import taxes_of
-from app.portal import own
+from app.db import unit_of_work
+from app.htmx import go_to, page_or_partial
+from app.payments import cards, charging, standing
+from app.portal import billing_info, own
 from app.portal.routes.blueprint import pages
 
 
@@ -26,4 +29,26 @@ def list_invoices() -> str:
 @allow(CUSTOMERS)
 def invoice(invoice_id: int) -> str:
     row = own.invoice(g.account, g.customer, invoice_id)
-    return render_template("portal/invoice.html", invoice=row, standing=own.standing(row), taxes=taxes_of(row))
+    return page_or_partial(
+        "portal/invoice.html",
+        "portal/_invoice_sum.html",
+        invoice=row,
+        standing=own.standing(row),
+        taxes=taxes_of(row),
+        can_pay=billing_info.can_pay(row),
+        is_moving=standing.is_moving(row),
+    )
+
+
+@pages.post("/portal/<account_slug>/invoices/<int:invoice_id>/pay")
+@allow(CUSTOMERS)
+def pay(invoice_id: int) -> Response:
+    """Have the default card charged now; without one the way leads to where it is added."""
+    own.invoice(g.account, g.customer, invoice_id)
+    if not cards.has_billing_info(g.customer):
+        flash("Add a card first. Then choose what to pay with it.", "failed")
+        return go_to(url_for(".billing"))
+    with unit_of_work():
+        charging.charge_now(invoices.locked(g.account, invoice_id), by=g.customer.email)
+    flash("Thank you. The payment is on its way.", "done")
+    return go_to(url_for(".invoice", invoice_id=invoice_id))
