@@ -8,7 +8,7 @@ from app.billing import collecting, invoices
 from app.billing.lines import taxes_of
 from app.db import unit_of_work
 from app.htmx import go_to, page_or_partial
-from app.payments import cards, charging, standing
+from app.payments import asking, cards, standing
 from app.portal import billing_info, own
 from app.portal.routes.blueprint import pages
 
@@ -49,6 +49,6 @@ def pay(invoice_id: int) -> Response:
         flash("Add a card first. Then choose what to pay with it.", "failed")
         return go_to(url_for(".billing"))
     with unit_of_work():
-        charging.charge_now(invoices.locked(g.account, invoice_id), by=g.customer.email)
+        asking.charge_now(invoices.locked(g.account, invoice_id), by=g.customer.email)
     flash("Thank you. The payment is on its way.", "done")
     return go_to(url_for(".invoice", invoice_id=invoice_id))
