@@ -26,6 +26,7 @@ from app.billing.subscription_models import Cycle, Plan
 from app.db import db, unit_of_work
 from app.payments import demo as payments
 from app.plugin import registry
+from app.portal import entering
 
 SIGN_INS = [
     ("Operator", "hanna@quayside.example", "quayside-operator"),
@@ -33,6 +34,8 @@ SIGN_INS = [
     ("Mail Admin", "ines@quayside.example", "quayside-mail-admin"),
     ("Instance administrator", "root@quayside.example", "quayside-instance"),
 ]
+# At the portal: the customer's email and password.
+CUSTOMER_SIGN_IN = ("benno@ashgrove-tea.example", "quayside-customer")
 _NAMES = ("Hanna Velde", "Marek Stroud", "Ines Rocha", "Rui Tavares")
 _ROLES = (Role.OPERATOR, Role.ADMIN, Role.MAIL_ADMIN, None)
 _PEOPLE = Path(__file__).parent / "demo_people.csv"
@@ -51,6 +54,7 @@ def demo() -> None:
         return
     db.session.rollback()  # hashing takes a while and holds no transaction open
     hashes = [hash_password(password) for _, _, password in SIGN_INS]
+    customers_hash = hash_password(CUSTOMER_SIGN_IN[1])
     with unit_of_work():
         account = _account()
         for (_, email, _), name, role, password_hash in zip(SIGN_INS, _NAMES, _ROLES, hashes, strict=True):
@@ -61,6 +65,7 @@ def demo() -> None:
         _live(customers, _plans(account))
         for customer, month, created_at in _billed(account, customers):
             _end(_invoice(account, customer, month, created_at), customer, month)
+        entering.set_password(next(one for one in customers if one.email == CUSTOMER_SIGN_IN[0]), customers_hash)
         account_id, slug = account.id, account.slug
     payments.fill(account_id)
     click.echo(slug)

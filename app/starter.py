@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from app import assets
 from app.config import Settings
-from app.demo import SIGN_INS
+from app.demo import CUSTOMER_SIGN_IN, SIGN_INS
 from app.embedded import EmbeddedServer, embedded_server, ends_with_parent
 from app.sandboxes import MAIL_PORTS, NEXUDUS_PORT, CannotStart, Sandboxes, answers, refuse_taken_port, sandboxes
 
@@ -166,6 +166,8 @@ def _announce(settings: Settings, beside: Sandboxes) -> None:
     lines += [f"and the {name} at {address}" for name, address in beside.addresses.items()]
     if settings.is_demo:
         lines += ["", "Sign in as", *(f"  {role:<24}{email:<28}{word}" for role, email, word in SIGN_INS)]
+        email, word = CUSTOMER_SIGN_IN
+        lines += ["", f"or as a customer, at {settings.public_base}/portal/quayside/", f"  {'':<24}{email:<28}{word}"]
     print("\n".join([*lines, "", f"Ctrl-C ends everything; the data stays in {settings.data_dir}.", ""]), flush=True)
 
 

@@ -13,7 +13,7 @@ from app.billing.life_models import Aim, Recipient
 from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.billing.subscription_models import Subscription
 from app.db import db
-from app.demo import SIGN_INS
+from app.demo import CUSTOMER_SIGN_IN, SIGN_INS
 from tests.cast import Cast
 from tests.visitors import Visitor
 
@@ -84,6 +84,14 @@ def test_everybody_can_sign_in(filled: Result, client: Visitor, role: str, email
     user = db.session.scalars(sa.select(User).where(User.email == email)).one()
     roles = db.session.scalars(sa.select(Membership.role).where(Membership.user_id == user.id)).all()
     assert [one.label for one in roles] == ([] if user.is_instance_admin else [role])
+
+
+def test_a_customer_can_sign_in_at_the_portal(filled: Result, client: Visitor) -> None:
+    email, password = CUSTOMER_SIGN_IN
+
+    assert client.post("/portal/quayside/login", data={"email": email, "password": password}).status_code == 303
+    assert "Benno Ashgrove" in client.get("/portal/quayside/details").text
+    assert client.get("/portal/quayside/sign-up").text.count('name="offer"') > 1
 
 
 @pytest.mark.parametrize("day", ["2026-03-01", "2026-12-31", "2028-02-29"])
