@@ -8,16 +8,15 @@ import sqlalchemy as sa
 import structlog
 
 from app import audit
-from app.access import OFFICE, Role
+from app.access import Role
 from app.accounts.models import Account, Membership
 from app.addresses import public_url
-from app.billing.models import Customer, CustomerStatus
 from app.db import db, end_reading
 from app.installations.services import active_installations
-from app.mailing.models import MailState, OutgoingMail
 from app.mailing.services import post
 from app.plugin import Problem
 from app.problems.models import Notice, NoticeChoice
+from app.problems.sources import host_problems
 
 log = structlog.get_logger()
 
@@ -34,7 +33,7 @@ class Found:
 
 def of_account(account: Account, role: Role) -> list[Found]:
     """Everything that waits for somebody of this role, what stopped first; a constant number of queries."""
-    found = [Found(HOST, problem) for problem in _of_host(account.id)]
+    found = [Found(HOST, problem) for problem in host_problems(account.id)]
     for plugin, installation in active_installations(account.id):
         if plugin.problems is None:
             continue
@@ -81,49 +80,6 @@ def choose(membership: Membership, wanted: set[Notice]) -> None:
     for notice in set(Notice) - wanted:
         db.session.add(NoticeChoice(account_id=membership.account_id, membership_id=membership.id, notice=notice))
     audit.record("notices_chosen", membership, wanted=sorted(notice.value for notice in wanted))
-
-
-def _of_host(account_id: int) -> list[Problem]:
-    locked = _count(Customer, Customer.account_id == account_id, Customer.status == CustomerStatus.LOCKED)
-    refused = _count(
-        OutgoingMail,
-        OutgoingMail.account_id == account_id,
-        OutgoingMail.state == MailState.REFUSED,
-        OutgoingMail.seen_at.is_(None),
-    )
-    problems = []
-    if refused:
-        problems.append(
-            Problem(
-                "mails_refused",
-                "stop",
-                refused,
-                "A mail was refused" if refused == 1 else "Mails were refused",
-                "A mail server would not take it. Read why, mend the address, and send it again.",
-                "See the mails",
-                "activity.mails_sent",
-                {"show": "failed"},
-            )
-        )
-    if locked:
-        problems.append(
-            Problem(
-                "customers_locked",
-                "ask",
-                locked,
-                "A customer is locked" if locked == 1 else "Customers are locked",
-                "Four payments failed. Paying unlocks them; you can also activate them again, or end the service.",
-                "See who",
-                "billing.customers",
-                {"status": CustomerStatus.LOCKED.value},
-                roles=OFFICE,
-            )
-        )
-    return problems
-
-
-def _count(model: Any, *conditions: sa.ColumnElement[bool]) -> int:
-    return int(db.session.scalar(sa.select(sa.func.count()).select_from(model).where(*conditions)) or 0)
 
 
 def _silent(title: str) -> Problem:

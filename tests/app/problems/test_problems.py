@@ -13,6 +13,7 @@ from app.db import db, unit_of_work
 from app.installations.models import InstallationState
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.services import post
+from app.payments.models import Gateway, ProviderName
 from app.problems.models import Notice
 from app.problems.services import tell_operators
 from tests import make
@@ -139,3 +140,22 @@ def test_the_bell_costs_the_same_however_much_waits(cast: Cast, sign_in: SignIn)
         ana.get("/acme/problems")
 
     assert many.count == few.count
+
+
+def test_a_gateway_that_shuts_us_out_is_for_operators_to_mend(cast: Cast, sign_in: SignIn) -> None:
+    with unit_of_work() as session:
+        session.add(
+            Gateway(
+                account_id=cast.acme.id,
+                provider=ProviderName.TEST,
+                webhook_key="w" * 20,
+                tag="t",
+                problem="The key was revoked.",
+            )
+        )
+
+    page = sign_in(cast.ana).get("/acme/problems").text
+
+    assert "The key was revoked. Nothing is charged until then." in page
+    assert 'href="/acme/settings/payments/key"' in page
+    assert "revoked. Nothing is charged until then" not in sign_in(cast.ben).get("/acme/problems").text

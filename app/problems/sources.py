@@ -1,0 +1,75 @@
+"""What of the host itself waits for a person: locked customers, mails that nobody took, a gateway that shuts us out."""
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.access import OPERATORS
+from app.billing.models import Customer, CustomerStatus
+from app.db import db
+from app.mailing.models import MailState, OutgoingMail
+from app.payments.gateways import gateway_of
+from app.plugin import Problem
+
+
+def host_problems(account_id: int) -> list[Problem]:
+    """The host's own problems; three queries."""
+    found = [_gateway(account_id), _mails(account_id), _locked(account_id)]
+    return [problem for problem in found if problem is not None]
+
+
+def _gateway(account_id: int) -> Problem | None:
+    gateway = gateway_of(account_id)
+    if gateway is None or not gateway.needs_attention:
+        return None
+    return Problem(
+        "gateway",
+        "stop",
+        1,
+        f"{gateway.title} does not take our key",
+        f"{gateway.problem} Nothing is charged until then.",
+        "Replace the key",
+        "payments.new_key",
+        roles=OPERATORS,
+    )
+
+
+def _mails(account_id: int) -> Problem | None:
+    count = _count(
+        OutgoingMail,
+        OutgoingMail.account_id == account_id,
+        OutgoingMail.state == MailState.REFUSED,
+        OutgoingMail.seen_at.is_(None),
+    )
+    if not count:
+        return None
+    return Problem(
+        "mails_refused",
+        "stop",
+        count,
+        "A mail was refused" if count == 1 else "Mails were refused",
+        "A mail server would not take it. Read why, mend the address, and send it again.",
+        "See the mails",
+        "activity.mails_sent",
+        {"show": "failed"},
+    )
+
+
+def _locked(account_id: int) -> Problem | None:
+    count = _count(Customer, Customer.account_id == account_id, Customer.status == CustomerStatus.LOCKED)
+    if not count:
+        return None
+    return Problem(
+        "customers_locked",
+        "ask",
+        count,
+        "A customer is locked" if count == 1 else "Customers are locked",
+        "Four payments failed. Paying unlocks them; you can also activate them again, or end the service.",
+        "See who",
+        "billing.customers",
+        {"status": CustomerStatus.LOCKED.value},
+    )
+
+
+def _count(model: Any, *conditions: sa.ColumnElement[bool]) -> int:
+    return int(db.session.scalar(sa.select(sa.func.count()).select_from(model).where(*conditions)) or 0)
