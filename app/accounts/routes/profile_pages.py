@@ -11,6 +11,7 @@ from app.accounts.forms import ChangePasswordForm, CodeForm, NameForm, OwnPasswo
 from app.accounts.models import User
 from app.accounts.routes.blueprint import pages
 from app.accounts.services import set_password
+from app.browsers import browser_words
 from app.db import end_reading, unit_of_work
 from app.errors import InvalidInput, TooManyTries
 from app.htmx import go_to
@@ -37,6 +38,7 @@ def profile() -> Answer:
         form=form,
         sign_ins=service.open_sign_ins(current_user),
         this=signing_in.this_sign_in(),
+        browser_words=browser_words,
         codes_left=second_factor.codes_left(current_user) if current_user.second_factor_since else 0,
     )
     return (html, 422) if form.is_submitted() else html
