@@ -18,8 +18,9 @@ from app.assets import HASHED_NAME
 from app.billing import jobs as billing_jobs
 from app.billing import routes as billing_routes
 from app.billing.life_models import PlannedMove
-from app.billing.models import Customer
-from app.billing.routes import describe_customer, describe_planned_move
+from app.billing.models import Customer, InvoiceMail
+from app.billing.routes import describe_customer, describe_invoice_mail, describe_planned_move, describe_subscription
+from app.billing.subscription_models import Subscription
 from app.config import Settings
 from app.dashboard import routes as dashboard_routes
 from app.events import MailSent
@@ -107,6 +108,8 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.extensions["bell"].know("host", pruning.prune)
     payment_jobs.watch(app.extensions["bell"])
     portal_jobs.watch(app.extensions["bell"])
+    app.extensions["bell"].watch("host", Subscription, billing_jobs.bill_subscription, describe=describe_subscription)
+    app.extensions["bell"].watch("host", InvoiceMail, billing_jobs.mail_invoice, describe=describe_invoice_mail)
     registry = Registry.load(settings.plugins)
     registry.mount(app)
     for plugin in registry:

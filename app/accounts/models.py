@@ -26,6 +26,9 @@ class Account(Base):
     # Invoices are numbered without a gap: "QW-1001", "QW-1002"; taken by one UPDATE that also counts on.
     invoice_prefix: Mapped[str] = mapped_column(sa.String(8))
     next_invoice_number: Mapped[int] = mapped_column(default=1001)
+    # Whether customers billed here get a new subscription fee by mail, and how many days later it is due.
+    mails_invoices: Mapped[bool] = mapped_column(default=True, server_default=sa.true())
+    payment_days: Mapped[int] = mapped_column(default=0, server_default="0")
     created_at: Mapped[datetime] = mapped_column(default=clock.now)
     # How customers reach the account, and how its pages and mails for them look; empty: our own look, its name.
     contact_email: Mapped[str] = mapped_column(sa.String(254), default="")

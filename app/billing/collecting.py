@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import audit, clock
+from app.billing import printed
 from app.billing.models import BY_HAND, GATEWAY, Customer, Invoice, InvoiceStatus
 from app.db import changed_one, db
 from app.errors import Conflict
@@ -137,6 +138,16 @@ def goes_to(invoice: Invoice) -> Installation | None:
     return taken_over
 
 
+def statement_of(invoice: Invoice) -> str:
+    """The plugin in whose system an invoice is the real one, or will be; "" while it is an invoice of the host."""
+    if invoice.collector is not None:
+        return "" if invoice.collector in {GATEWAY, BY_HAND} else invoice.collector
+    if invoice.status not in {InvoiceStatus.DRAFT, InvoiceStatus.PENDING} or invoice.do_not_send:
+        return ""
+    taken_over = goes_to(invoice)
+    return taken_over.plugin if taken_over else ""
+
+
 def billed_by_plugin() -> sa.ColumnElement[bool]:
     """`goes_to` as part of a WHERE: the invoice belongs to a plugin, not to the host's own billing."""
     return (
@@ -167,7 +178,8 @@ def not_collected_here() -> sa.ColumnElement[bool]:
 
 
 def _take(invoice_id: int, *further: sa.ColumnElement[bool], **values: Any) -> bool:
-    return changed_one(
+    """Take an invoice, and freeze the names and addresses that stand on it."""
+    taken = changed_one(
         sa.update(Invoice)
         .where(
             Invoice.id == invoice_id,
@@ -178,6 +190,9 @@ def _take(invoice_id: int, *further: sa.ColumnElement[bool], **values: Any) -> b
         .values(**values)
         .execution_options(synchronize_session=False)
     )
+    if taken:
+        printed.freeze(_reread(invoice_id))
+    return taken
 
 
 def _reread(invoice_id: int) -> Invoice:

@@ -125,7 +125,8 @@ def get(account: Account, customer_id: int) -> Customer:
 
 def locked(account: Account, customer_id: int) -> Customer:
     """As `get`, read anew inside a unit of work; nobody else changes the customer until that is committed."""
-    query = _one(account, customer_id).with_for_update().execution_options(populate_existing=True)
+    # Not the key: an invoice may be written for a customer whom somebody else holds, as PostgreSQL sees it.
+    query = _one(account, customer_id).with_for_update(key_share=True).execution_options(populate_existing=True)
     return _found(db.session.scalars(query).one_or_none())
 
 

@@ -41,6 +41,15 @@ class Search:
     oldest_first: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Period:
+    """What a subscription fee is for: first and last day. A subscription has one invoice for each."""
+
+    subscription_id: int
+    first: date
+    last: date
+
+
 def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
     """One page of invoices by creation; every word must occur in the number or in the customer's data."""
     # The customers come in a query of their own: a join would be made for every row of the pages before, too.
@@ -119,6 +128,7 @@ def create(
     status: InvoiceStatus = InvoiceStatus.PENDING,
     discount: Discount = NO_DISCOUNT,
     copied_from: Invoice | None = None,
+    period: Period | None = None,
 ) -> Invoice:
     """A new invoice with its lines; the next number of the account unless one is given. Nothing is sent by this.
 
@@ -134,7 +144,11 @@ def create(
         due_on=due_on,
         note=line(note, 500, "note"),
         copied_from_id=copied_from.id if copied_from else None,
+        customer=customer,
     )
+    if period is not None:
+        invoice.subscription_id = period.subscription_id
+        invoice.period_from, invoice.period_until = period.first, period.last
     _write(invoice, lines, discount)
     db.session.add(invoice)
     db.session.flush()

@@ -15,6 +15,7 @@ from app.accounts.models import Location
 from app.db import Base, choice
 from app.money import Money
 from app.typed import fold
+from app.work import Due
 
 
 class CustomerStatus(StrEnum):
@@ -90,6 +91,8 @@ class Invoice(Base):
     __tablename__ = "invoice"
     __table_args__ = (
         sa.UniqueConstraint("account_id", "number"),
+        # However often and in how many processes the fees are billed: a period has one invoice.
+        sa.UniqueConstraint("subscription_id", "period_from"),
         sa.Index("ix_invoice_account_id_created_at", "account_id", "created_at", "id"),
         sa.Index("ix_invoice_account_id_status_created_at", "account_id", "status", "created_at", "id"),
         sa.Index("ix_invoice_customer_id_created_at", "customer_id", "created_at", "id"),
@@ -125,12 +128,13 @@ class Invoice(Base):
     voided_at: Mapped[datetime | None]
     void_reason: Mapped[str] = mapped_column(sa.String(300), default="")
     copied_from_id: Mapped[int | None] = mapped_column(sa.ForeignKey("invoice.id"), index=True)
-    # First and last day of what a subscription fee is for; None on an invoice that a person wrote.
+    # Whose fee it is, and the first and last day that it is for; None on an invoice that a person wrote.
+    subscription_id: Mapped[int | None] = mapped_column(sa.ForeignKey("subscription.id"))
     period_from: Mapped[date | None]
     period_until: Mapped[date | None]
     # Names and addresses as they stood when somebody began to collect it; a print shows the present ones until then.
     printed: Mapped[dict[str, Any] | None]
-    mailed_at: Mapped[datetime | None]
+    mailed_at: Mapped[datetime | None]  # when the last mail with it was handed to the post
 
     copied_from: Mapped["Invoice | None"] = relationship(remote_side="Invoice.id")
     customer: Mapped[Customer] = relationship()
@@ -163,6 +167,21 @@ class Invoice(Base):
     @property
     def total(self) -> Money:
         return Money(self.total_minor, self.currency)
+
+
+class InvoiceMail(Due, Base):
+    """An invoice is to be mailed to its customer: a worker draws it and hands it to the post."""
+
+    __tablename__ = "invoice_mail"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    invoice_id: Mapped[int] = mapped_column(sa.ForeignKey("invoice.id"), index=True)
+    asked_at: Mapped[datetime] = mapped_column(default=clock.now)
+    asked_by: Mapped[str] = mapped_column(sa.String(320))  # an email, or "system"
+    outgoing_mail_id: Mapped[int | None] = mapped_column(sa.ForeignKey("outgoing_mail.id"), unique=True)
+
+    invoice: Mapped[Invoice] = relationship()
 
 
 class InvoiceLine(Base):

@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from flask import Blueprint, g, request, url_for
 
 from app.billing.life_models import PlannedMove
-from app.billing.models import Customer
+from app.billing.models import Customer, InvoiceMail
+from app.billing.subscription_models import Subscription
 from app.installations.services import active_installations
 from app.work import About
 
@@ -22,6 +23,17 @@ def describe_planned_move(move: PlannedMove) -> About:
     """A planned move in the words of the job list."""
     words = f"{move.customer.full_name}: {move.aim.value} on {move.day.isoformat()}"
     return About(words, "billing.customer", {"customer_id": move.customer_id})
+
+
+def describe_subscription(subscription: Subscription) -> About:
+    """A subscription in the words of the job list."""
+    words = f"{subscription.customer.full_name}: {subscription.title} from {subscription.next_period_on.isoformat()}"
+    return About(words, "billing.customer", {"customer_id": subscription.customer_id})
+
+
+def describe_invoice_mail(mail: InvoiceMail) -> About:
+    """An invoice that is to be mailed in the words of the job list."""
+    return About(f"{mail.invoice.number} by mail", "billing.invoice", {"invoice_id": mail.invoice_id})
 
 
 def plugin_titles() -> dict[str, str]:

@@ -7,7 +7,7 @@ from flask import Response, flash, g, render_template, request, url_for
 
 from app.access import OFFICE, OPERATORS, allow
 from app.asked import asked, page_number
-from app.billing import collecting, customers, outlook
+from app.billing import collecting, customers, invoice_mails, outlook, printing
 from app.billing import invoices as service
 from app.billing.collecting import PaidBy
 from app.billing.forms import AddLineForm, InvoiceForm, OfficeForm, PaidForm, VoidForm
@@ -72,6 +72,30 @@ def new_invoice(customer_id: int) -> Answer:
     return _draw_form(form, customer_id)
 
 
+@pages.get("/<account_slug>/invoices/<int:invoice_id>/pdf")
+@allow(OFFICE)
+def invoice_pdf(invoice_id: int) -> Response:
+    row = service.get(g.account, invoice_id)
+    name = printing.file_name(row)
+    return Response(
+        printing.pdf_of(row),
+        mimetype="application/pdf",
+        headers={"Content-Disposition": f'inline; filename="{name}"'},
+    )
+
+
+@pages.post("/<account_slug>/invoices/<int:invoice_id>/mail")
+@allow(OFFICE)
+def mail_invoice(invoice_id: int) -> Response:
+    """`seen` is the last mail that the page showed: one press is one mail."""
+    with unit_of_work():
+        row = service.locked(g.account, invoice_id)
+        invoice_mails.ask(row, request.form.get("seen", 0, type=int))
+        sentence = f"{row.number} goes to {row.customer.email} in a moment."
+    flash(sentence, "done")
+    return go_to(url_for(".invoice", invoice_id=invoice_id))
+
+
 @pages.get("/<account_slug>/invoices/<int:invoice_id>")
 @allow(OFFICE)
 def invoice(invoice_id: int) -> str:
@@ -83,6 +107,9 @@ def invoice(invoice_id: int) -> str:
         collector=outlook.collector_words(row),
         title_of=outlook.title_of,
         taxes=taxes_of(row),
+        mail=invoice_mails.latest(row),
+        may_be_mailed=not invoice_mails.refusal(row),
+        statement=collecting.statement_of(row),
         may_be_sent=collecting.goes_to(row) is not None,
         panels=draw_panels("invoice", row),
         moving=standing.is_moving(row),
