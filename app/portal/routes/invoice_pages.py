@@ -4,7 +4,7 @@ from flask import Response, flash, g, render_template, url_for
 
 from app.access import CUSTOMERS, allow
 from app.asked import page_number
-from app.billing import collecting, invoices
+from app.billing import collecting, invoices, printing
 from app.billing.lines import taxes_of
 from app.db import unit_of_work
 from app.htmx import go_to, page_or_partial
@@ -37,6 +37,18 @@ def invoice(invoice_id: int) -> str:
         taxes=taxes_of(row),
         can_pay=billing_info.can_pay(row),
         is_moving=standing.is_moving(row),
+    )
+
+
+@pages.get("/portal/<account_slug>/invoices/<int:invoice_id>/pdf")
+@allow(CUSTOMERS)
+def invoice_pdf(invoice_id: int) -> Response:
+    row = own.invoice(g.account, g.customer, invoice_id)
+    name = printing.file_name(row)
+    return Response(
+        printing.pdf_of(row),
+        mimetype="application/pdf",
+        headers={"Content-Disposition": f'inline; filename="{name}"'},
     )
 
 

@@ -1,10 +1,12 @@
 """What customers see and change of their own."""
 
+import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from pypdf import PdfReader
 
 from app import clock
 from app.billing.models import Customer, InvoiceStatus
@@ -119,3 +121,17 @@ def test_a_long_list_costs_as_much_as_a_short_one(browser: Visitor, tamsin: Cust
 
     assert long.count == short.count
     assert "1 to 25 of 31" in page
+
+
+def test_an_invoice_can_be_had_as_pdf_and_one_of_somebody_else_cannot(
+    browser: Visitor, tamsin: Customer, cast: Cast
+) -> None:
+    mine = make.invoice(tamsin, number="A-1")
+    others = make.invoice(make.customer(cast.acme))
+
+    answer = browser.get(f"/portal/acme/invoices/{mine.id}/pdf")
+
+    assert answer.mimetype == "application/pdf"
+    assert "A-1" in PdfReader(io.BytesIO(answer.data)).pages[0].extract_text()
+    assert f"/portal/acme/invoices/{mine.id}/pdf" in browser.get(f"/portal/acme/invoices/{mine.id}").text
+    assert browser.get(f"/portal/acme/invoices/{others.id}/pdf").status_code == 404
