@@ -100,7 +100,7 @@ def first_steps(account: Account, role: Role) -> list[Step]:
             "Another Operator can help when you are away.",
             _count(Membership, account) > 1,
             "Staff",
-            "installations.settings",
+            "accounts.staff",
             {},
         ),
     ]

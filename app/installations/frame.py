@@ -136,7 +136,7 @@ def _frame() -> Frame:
         user=current_user,
         role_label=role.label,
         menu=menu,
-        name_menu=[_entry("Your profile", "accounts.profile"), *_account_entries(role), *_server_entries()],
+        name_menu=[_entry("Your profile", "accounts.profile"), *_business_entries(role), *_server_entries()],
         accounts=_other_accounts(),
         bottom=entries[:3],
         heartbeat=_heartbeat(account.timezone),
@@ -186,7 +186,14 @@ def _host_entries(role: Role) -> list[Entry]:
 def _account_entries(role: Role) -> list[Entry]:
     if role not in OFFICE:
         return []
-    return [_entry("Activity", "activity.background"), _entry("Business settings", "installations.settings")]
+    return [_entry("Activity", "activity.background"), _entry("Business settings", "accounts.settings")]
+
+
+def _business_entries(role: Role) -> list[Entry]:
+    """What the business's name leads to; the rail holds the places of every day."""
+    if role not in OFFICE:
+        return []
+    return [_entry("Locations", "billing.locations"), _entry("Business settings", "accounts.settings")]
 
 
 def _server_entries() -> list[Entry]:

@@ -5,7 +5,7 @@ from flask_wtf import FlaskForm
 from wtforms import BooleanField
 
 from app.access import OFFICE, OPERATORS, STAFF, Role, allow
-from app.accounts.services import COUNTRIES, operators_of
+from app.accounts.services import operators_of
 from app.db import unit_of_work
 from app.errors import InvalidInput
 from app.htmx import asks_for_partial, go_to, page_or_partial
@@ -38,12 +38,6 @@ def choose(name: str) -> str:
     """One plugin's block, the very one that Systems shows."""
     block = services.block(g.account, name)
     return page_or_partial("installations/plugin.html", "installations/_plugin_dialog.html", **_context(block))
-
-
-@pages.get("/<account_slug>/settings")
-@allow(OFFICE)
-def settings() -> str:
-    return render_template("installations/general.html", countries=COUNTRIES)
 
 
 @pages.get("/<account_slug>/settings/integrations")

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from flask import current_app, render_template
 
 from app import audit, clock
+from app.accounts.looks import look_of
 from app.accounts.models import Account
 from app.billing.models import Customer
 from app.db import db
@@ -34,11 +35,12 @@ def post(
     """Ask for a mail, inside the unit of work around the caller; it goes out after that is committed.
 
     `templates/mails/<template>.txt` begins with a line "Subject: ..."; the rest is the text. `account` is the sender
-    and may be used in the template; None sends as the instance itself. The sender stands in `SPHEREMAIL_MAIL_FROM`.
+    and may be used in the template; None sends as the instance itself. The address stands in `SPHEREMAIL_MAIL_FROM`,
+    the name in the account's settings; answers go to `reply_to`, else to the account's contact email.
     """
     drawn = render_template(f"mails/{template}.txt", account=account, **context)
     subject, text = _subject_and_text(drawn)
-    name, address = _sender(account)
+    name, address = sender_of(account)
     mail = OutgoingMail(
         account_id=account.id if account else None,
         customer_id=customer.id if customer else None,
@@ -46,11 +48,17 @@ def post(
         message_id=f"<{uuid.uuid4()}@{address.rpartition('@')[2]}>",
         sender_name=name,
         sender_address=address,
-        reply_to=reply_to,
+        reply_to=reply_to or (account.contact_email if account else ""),
         recipient=to,
         subject=subject,
         text=text,
-        html=render_template("mails/_layout.html", subject=subject, body=as_html(text), sender=name),
+        html=render_template(
+            "mails/_layout.html",
+            subject=subject,
+            body=as_html(text),
+            sender=name,
+            ink=look_of(account.accent if account else "").on_paper,
+        ),
         due_at=clock.now(),
     )
     for position, file in enumerate(attachments, start=1):
@@ -67,6 +75,12 @@ def post(
     db.session.flush()
     ring_after_commit(JOB, mail.id)
     return mail
+
+
+def sender_of(account: Account | None) -> tuple[str, str]:
+    """Name and address in the field From of an account's mails; the address is the instance's own."""
+    name, address = parseaddr(current_app.config["SETTINGS"].mail_from)
+    return (account.mail_name or account.name if account else name or "SphereMail"), address
 
 
 def ended(mail: OutgoingMail, state: MailState, problem: str = "") -> None:
@@ -87,6 +101,21 @@ def latest_to(customer_id: int, template: str) -> OutgoingMail | None:
         sa.select(OutgoingMail)
         .where(OutgoingMail.customer_id == customer_id, OutgoingMail.template == template)
         .order_by(OutgoingMail.id.desc())
+        .limit(1)
+    )
+
+
+def latest_for(account: Account, template: str, to: str, since: datetime) -> OutgoingMail | None:
+    """The last mail of this kind that an account asked for to an address, if there was one since then."""
+    return db.session.scalar(
+        sa.select(OutgoingMail)
+        .where(
+            OutgoingMail.account_id == account.id,
+            OutgoingMail.created_at >= since,
+            OutgoingMail.template == template,
+            OutgoingMail.recipient == to,
+        )
+        .order_by(OutgoingMail.created_at.desc(), OutgoingMail.id.desc())
         .limit(1)
     )
 
@@ -123,8 +152,3 @@ def _subject_and_text(drawn: str) -> tuple[str, str]:
     if not first.startswith("Subject: "):
         raise ValueError("a mail begins with a line that says its subject")
     return " ".join(first.removeprefix("Subject: ").split())[:300], text.strip("\n") + "\n"
-
-
-def _sender(account: Account | None) -> tuple[str, str]:
-    name, address = parseaddr(current_app.config["SETTINGS"].mail_from)
-    return (account.name if account else name or "SphereMail"), address

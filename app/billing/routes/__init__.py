@@ -1,6 +1,14 @@
-"""Pages of customers, invoices and plans: several modules hang their views on one blueprint."""
+"""Pages of customers, invoices, plans and locations: several modules hang their views on one blueprint."""
 
-from app.billing.routes import customer_pages, file_pages, invoice_pages, life_pages, plan_pages, recipient_pages
+from app.billing.routes import (
+    customer_pages,
+    file_pages,
+    invoice_pages,
+    life_pages,
+    location_pages,
+    plan_pages,
+    recipient_pages,
+)
 from app.billing.routes.blueprint import (
     describe_customer,
     describe_invoice_mail,
@@ -18,6 +26,7 @@ __all__ = [
     "file_pages",
     "invoice_pages",
     "life_pages",
+    "location_pages",
     "pages",
     "plan_pages",
     "recipient_pages",
