@@ -28,7 +28,7 @@ _numbers = count(1)
 Line = tuple[str, str, int, str]  # description, quantity, unit price in minor units, tax rate in percent
 
 
-def location(account: Account, name: str = "Harbour Street", **fields: str) -> Location:
+def location(account: Account, name: str = "Harbour Street", **fields: Any) -> Location:
     """A further place of `account`."""
     with unit_of_work():
         return add_location(account, name, **fields)

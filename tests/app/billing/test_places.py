@@ -24,7 +24,7 @@ from tests.visitors import Visitor, counted_queries
 
 LOCATIONS = "/acme/settings/locations"
 NOON = "2026-03-10 12:00:00+00:00"
-PLACE = {
+PLACE: dict[str, Any] = {
     "name": "Mill Lane",
     "address": "Rua do Moinho 21",
     "postcode": "1350-204",
