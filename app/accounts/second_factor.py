@@ -33,6 +33,7 @@ def begin(user: User) -> SecondFactor:
     elif row.confirmed_at is not None:
         raise InvalidInput("You have a second factor already. Take it away first.")
     row.secret, row.last_step = vault().seal(pyotp.random_base32(), _place(row)), 0
+    audit.record("second_factor_begun", user)
     return row
 
 

@@ -19,7 +19,8 @@ from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from app.work import ring_after_commit
 
 JOB = "host.send_mail"
-SECRET = frozenset({"invitation", "password_reset"})  # mails with a link that opens something
+# Mails with a link that lets somebody in.
+SECRET = frozenset({"invitation", "password_reset", "portal_invitation", "portal_reset", "portal_confirmation"})
 
 
 def post(

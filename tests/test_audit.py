@@ -1,0 +1,75 @@
+"""Every change leaves an audit row: each POST route comes to where one is written, or says here why it writes none.
+
+This reads the code and follows what it names, so it finds the route that forgot, not a branch that does.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
+
+from flask import Flask
+from werkzeug.local import LocalProxy
+
+from app import audit
+
+CHANGES_NOTHING = {"styleguide.dialog": "shows a dialog, and is not there in production"}
+
+
+def test_each_post_route_leaves_an_audit_row_or_is_known_to_change_nothing(app: Flask) -> None:
+    silent = {endpoint for endpoint in post_routes(app) if not audits(app.view_functions[endpoint])}
+    assert sorted(silent) == sorted(CHANGES_NOTHING.keys() & silent), "these leave no audit row"
+
+
+def test_every_exception_is_a_post_route_and_says_why(app: Flask) -> None:
+    assert CHANGES_NOTHING.keys() <= post_routes(app)
+    assert all(CHANGES_NOTHING.values())
+
+
+def post_routes(app: Flask) -> set[str]:
+    return {rule.endpoint for rule in app.url_map.iter_rules() if "POST" in (rule.methods or ())}
+
+
+def audits(view: Callable[..., Any]) -> bool:
+    """Whether the code of a view, and of what it calls by name, comes to `audit.record`."""
+    seen, ask = set(), [inspect.unwrap(view)]
+    while ask:
+        function = ask.pop()
+        if function is audit.record:
+            return True
+        if function in seen:
+            continue
+        seen.add(function)
+        ask += called_by(function)
+    return False
+
+
+@cache
+def called_by(function: Any) -> list[Callable[..., Any]]:
+    """The product's own functions that are named in the code of one; methods are found by their names alone."""
+    module = inspect.getmodule(function)
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except OSError:  # made by a dataclass or a library
+        return []
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            found += _functions(getattr(module, node.id, None))
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            owner = getattr(module, node.value.id, None)
+            found += [] if isinstance(owner, LocalProxy) else _functions(getattr(owner, node.attr, None))
+    return found
+
+
+def _functions(found: Any) -> Iterator[Callable[..., Any]]:
+    """A function of ours; of a class of ours its methods, for making one may call any of them."""
+    # A proxy stands for something of a request, and there is none here.
+    if isinstance(found, LocalProxy) or not str(getattr(found, "__module__", "")).startswith(("app.", "plugins.")):
+        return
+    if inspect.isfunction(found):
+        yield inspect.unwrap(found)
+    elif inspect.isclass(found):
+        yield from (one for one in vars(found).values() if inspect.isfunction(one))
