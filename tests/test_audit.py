@@ -54,7 +54,7 @@ def called_by(function: Any) -> list[Callable[..., Any]]:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except OSError:  # made by a dataclass or a library
         return []
-    found = []
+    found: list[Callable[..., Any]] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             found += _functions(getattr(module, node.id, None))

@@ -327,8 +327,8 @@ def everything_in(redis: Redis) -> str:
         b"stream": redis.xrange,
     }
     found = []
-    for key in redis.keys("*"):
-        held = read[redis.type(key)](key)
+    for key in cast("list[bytes]", redis.keys("*")):
+        held: Any = read[cast("bytes", redis.type(key))](key)
         found.append(repr((key, held)))
         if isinstance(held, dict):
             found += [unpacked(value) for value in held.values()]
