@@ -374,11 +374,11 @@ def every_page(app: Flask, people: Cast) -> str:
                 )
             answer = (ida if path.startswith("/rq") else ana).get(path)
             assert answer.status_code < 500 or rule.endpoint == "health.ready", path
-            texts.append(answer.text)
+            texts.append(answer.get_data().decode("latin-1"))
             if not numbers:
                 break
     with Redis.from_url(app.config["SETTINGS"].redis_url) as redis:
         for key in redis.keys("rq:job:*"):
             answer = ida.get(f"/rq/jobs/{key.decode().split(':')[2]}")
-            texts.append(answer.text)
+            texts.append(answer.get_data().decode("latin-1"))
     return "\n".join(texts)
