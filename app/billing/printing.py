@@ -16,6 +16,7 @@ import sqlalchemy as sa
 import typst
 
 from app import clock
+from app.accounts.looks import look_of
 from app.accounts.models import Account, AccountLogo
 from app.billing import collecting, printed
 from app.billing.lines import taxes_of
@@ -26,7 +27,6 @@ from app.formats import number
 from app.money import Money
 
 TEMPLATE = Path(__file__).with_name("invoice.typ")
-OWN_ACCENT = "#005b66"
 ROUNDING = "Tax is reckoned on each line and rounded there, halves up."
 
 
@@ -100,7 +100,7 @@ def sheet_of(invoice: Invoice) -> Sheet:
         due="" if plugin or invoice.due_on is None else _day(invoice.due_on),
         verdict=_verdict(invoice, plugin, zone),
         notes=_notes(invoice),
-        accent=account.accent or OWN_ACCENT,
+        accent=look_of(account.accent).on_paper,
         created=created,
         logo=logo or b"",
     )
