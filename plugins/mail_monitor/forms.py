@@ -95,7 +95,7 @@ class EmailAccountForm(FlaskForm):
     email_address = EmailField("Email address", description="The address that is watched.")
     display_name = StringField("Display name", description="Customers see this as the sender of your answers.")
     location_id = SelectField(
-        "Location", coerce=int, description="Decides signature, time zone and who is told; not whose mail is filed."
+        "Location", coerce=int, description="Where this mailbox belongs. It does not decide whose mail is filed."
     )
     active = BooleanField("Active", description="Off keeps everything and stops scanning.")
     provider = SelectField("Provider", choices=PROVIDERS, description="A known provider brings its servers along.")

@@ -26,10 +26,13 @@ NO_FAULT = ("status of 403", "status of 422")
 
 @dataclass
 class Product:
-    """Where it answers, and where the Nexudus sandbox beside it does."""
+    """Where it answers, and where the sandboxes beside it do."""
 
     port: int = field(default_factory=free_port)
     sandbox_port: int = field(default_factory=free_port)
+    mail_port: int = field(default_factory=free_port)
+    imap_port: int = field(default_factory=free_port)
+    smtp_port: int = field(default_factory=free_port)
     said: str = ""
 
     @property
@@ -39,6 +42,16 @@ class Product:
     @property
     def sandbox(self) -> str:
         return f"http://127.0.0.1:{self.sandbox_port}"
+
+    @property
+    def mail_sandbox(self) -> str:
+        return f"http://127.0.0.1:{self.mail_port}"
+
+    @property
+    def options(self) -> list[str]:
+        """What the starter is told about ports."""
+        mail_ports = [str(port) for port in (self.mail_port, self.imap_port, self.smtp_port)]
+        return ["--sandbox-port", str(self.sandbox_port), "--mail-ports", *mail_ports]
 
     def listen(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout
@@ -61,7 +74,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
             "SPHEREMAIL_NEXUDUS_PAUSE_MS": "150",
         }
         process = subprocess.Popen(
-            [sys.executable, "-m", "app.starter", "--sandbox-port", str(made.sandbox_port), "--end-with-parent"],
+            [sys.executable, "-m", "app.starter", *made.options, "--end-with-parent"],
             env={**mark.environment, **settings},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

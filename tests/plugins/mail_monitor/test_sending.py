@@ -375,6 +375,19 @@ def test_a_draft_saves_itself_and_says_when(cast: Cast, desk: EmailAccount, tams
     assert rows_of(Message) == []
 
 
+def test_what_saves_by_itself_after_send_is_told_so_and_changes_nothing(
+    desk: EmailAccount, tamsin: Any, ben: Visitor
+) -> None:
+    typed = {**fields_of(ben.get(f"{AT}/customers/{tamsin.id}/compose").text), "subject": "Your key", "text": "Ready."}
+    where = ben.post(f"{AT}/drafts/send", data=typed).location
+    late = ben.post(f"{AT}/drafts", data={**typed, "text": "Ready. And"}, htmx=True)
+    assert late.status_code == 200
+    assert "This mail was sent a moment ago." in late.text
+    assert where in late.text
+    assert the_mail().state is OutgoingState.WAITING
+    assert ben.post(f"{AT}/drafts", data={**typed, "keep": "1"}).status_code == 409
+
+
 def test_files_are_added_to_a_draft_and_taken_away_again(desk: EmailAccount, tamsin: Any, ben: Visitor) -> None:
     values = fields_of(ben.get(f"{AT}/customers/{tamsin.id}/compose").text)
     data = {**values, "files": [(io.BytesIO(b"one"), "a.txt"), (io.BytesIO(b"two"), "b.html")]}
