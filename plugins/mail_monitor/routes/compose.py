@@ -60,11 +60,11 @@ def save_draft() -> Answer:
     except InvalidInput as error:
         return _refused(typed, error)
     except Conflict:
-        row = drafts.by_token(g.account.id, typed.token)
-        if row is None or row.state is OutgoingState.DRAFT or not asks_for_partial():
+        sent = drafts.by_token(g.account.id, typed.token)
+        if sent is None or sent.state is OutgoingState.DRAFT or not asks_for_partial():
             raise
         # What saves by itself can come in after "Send": nobody did anything wrong.
-        return render_template("mail_monitor/_draft_state.html", sent=_after(row), sender=None)
+        return render_template("mail_monitor/_draft_state.html", sent=_after(sent), sender=None)
     if not asks_for_partial():
         flash("Saved as a draft.", "done")
         return go_to(url_for(".draft", outgoing_id=row.id))
