@@ -11,6 +11,7 @@ import structlog
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 from rq.serializers import JSONSerializer
+from sqlalchemy.orm import configure_mappers
 
 from app import operations, work
 from app.accounts import cli as accounts_cli
@@ -50,6 +51,7 @@ def worker(queue: str) -> None:
         # The Procfile has a worker for every queue there may be; this one belongs to a plugin that is left out.
         log.info("nothing_to_do_here", queue=queue, queues=bell.queues)
     db.engine.dispose()
+    configure_mappers()  # once here, and not anew in every job's process
     process = work.HostWorker(
         [queue],
         connection=bell.connection,

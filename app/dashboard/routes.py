@@ -6,7 +6,7 @@ from app import clock
 from app.access import OFFICE, allow
 from app.dashboard import services
 from app.htmx import page_or_partial
-from app.problems.services import of_account
+from app.problems.services import shown_here
 
 pages = Blueprint("dashboard", __name__)
 
@@ -20,7 +20,7 @@ def today() -> str:
         "dashboard/today.html",
         "dashboard/_today.html",
         day=clock.today(g.account.timezone),
-        found=of_account(g.account, role),
+        found=shown_here(),
         coming=services.coming(g.account, role),
         charts=services.charts(g.account),
         steps=services.first_steps(g.account, role),

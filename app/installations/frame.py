@@ -144,7 +144,7 @@ def _frame() -> Frame:
         marketplace_url=url_for("installations.marketplace"),
         search_url=url_for("billing.customers") if role in OFFICE else None,
         sign_out_url=url_for("accounts.sign_out"),
-        bell=Bell(len(problems.of_account(account, role)), url_for("problems.list_problems")),
+        bell=Bell(len(problems.shown_here()), url_for("problems.list_problems")),
     )
 
 

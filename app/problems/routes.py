@@ -20,7 +20,7 @@ def list_problems() -> str:
     return page_or_partial(
         "problems/problems.html",
         "problems/_problems.html",
-        found=services.of_account(g.account, role),
+        found=services.shown_here(),
         in_office=role in OFFICE,
         notices=list(Notice) if role in OPERATORS else [],
         unwanted=services.unwanted_by(g.membership),

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 import structlog
+from flask import g
 
 from app import audit
 from app.access import Role
@@ -46,6 +47,14 @@ def of_account(account: Account, role: Role) -> list[Found]:
             found.append(Found(plugin.title, _silent(plugin.title)))
     mine = [one for one in found if role in one.problem.roles]
     return sorted(mine, key=lambda one: one.problem.kind != "stop")
+
+
+def shown_here() -> list[Found]:
+    """`of_account` for whoever is signed in, read once per request: the frame asks, and some pages do too."""
+    if "problems" not in g:
+        g.problems = of_account(g.account, g.membership.role)
+    found: list[Found] = g.problems
+    return found
 
 
 def tell_operators(

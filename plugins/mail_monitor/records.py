@@ -104,7 +104,11 @@ class Blob(Base):
     """Bytes in the store that some row refers to, counted once per account."""
 
     __tablename__ = "mail_monitor_blob"
-    __table_args__ = (sa.UniqueConstraint("account_id", "hash"),)
+    __table_args__ = (
+        sa.UniqueConstraint("account_id", "hash"),
+        # How much of its storage an account uses is read from this alone.
+        sa.Index("ix_mail_monitor_blob_account_id_size", "account_id", "size"),
+    )
 
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
