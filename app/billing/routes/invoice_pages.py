@@ -7,7 +7,7 @@ from flask import Response, flash, g, render_template, request, url_for
 
 from app.access import OFFICE, OPERATORS, allow
 from app.asked import asked, page_number
-from app.billing import collecting, customers, invoice_mails, outlook, printing
+from app.billing import collecting, copying, customers, invoice_mails, outlook, printing
 from app.billing import invoices as service
 from app.billing.collecting import PaidBy
 from app.billing.forms import AddLineForm, InvoiceForm, OfficeForm, PaidForm, VoidForm
@@ -109,6 +109,8 @@ def invoice(invoice_id: int) -> str:
         taxes=taxes_of(row),
         mail=invoice_mails.latest(row),
         may_be_mailed=not invoice_mails.refusal(row),
+        copies=copying.copies_of(row),
+        may_be_copied=not copying.refusal(row),
         statement=collecting.statement_of(row),
         may_be_sent=collecting.goes_to(row) is not None,
         panels=draw_panels("invoice", row),
@@ -157,6 +159,18 @@ def issue_invoice(invoice_id: int) -> Response:
         service.issue(service.locked(g.account, invoice_id))
     flash("Issued: the invoice is pending now.", "done")
     return go_to(url_for(".invoice", invoice_id=invoice_id))
+
+
+@pages.post("/<account_slug>/invoices/<int:invoice_id>/copy")
+@allow(OFFICE)
+def copy_invoice(invoice_id: int) -> Response:
+    """A draft in place of one that was wrong."""
+    with unit_of_work():
+        wrong = service.locked(g.account, invoice_id)
+        made = copying.copy(g.account, wrong)
+        made_id, sentence = made.id, f"{made.number} is a draft with the lines of {wrong.number}. Nothing was sent."
+    flash(sentence, "done")
+    return go_to(url_for(".invoice", invoice_id=made_id))
 
 
 @pages.post("/<account_slug>/invoices/<int:invoice_id>/do-not-send")
