@@ -36,6 +36,10 @@ STATES = {
     "message": ("verified", "not_verified", "failed", "automatic", "not_delivered"),
     "work": ("running", "waiting", "failing"),
     "outgoing_mail": ("waiting", "sent", "unknown", "refused"),
+    "outgoing": (
+        *("draft", "waiting", "sending", "sent"),
+        *("unknown", "failed_to_send", "not_delivered"),
+    ),
     "outcome": ("done", "failed", "refused"),
 }
 """What has states, and every state of it that has a chip."""

@@ -154,7 +154,7 @@ def test_a_failed_job_shows_its_traceback_and_runs_again(
     assert EVIL not in page
     assert again.status_code == 303
     assert job_ids(redis, "rq:queue:default") == [job_id]
-    assert db.session.scalars(sa.select(AuditEntry.action)).all()[-1] == "job_requeued"
+    assert db.session.scalars(sa.select(AuditEntry.action).order_by(AuditEntry.id)).all()[-1] == "job_requeued"
     assert ida.post(f"/rq/jobs/{job_id}/requeue").status_code == 409
 
 
