@@ -1,8 +1,8 @@
 """Invoices: finding them, writing them with their lines, and withdrawing them. Changes rows, never commits."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVarTuple
 
@@ -32,12 +32,17 @@ Columns = TypeVarTuple("Columns")
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What a list of invoices is narrowed to. `collector` is a plugin's name, `NOBODY`, …; None for any."""
+    """What a list of invoices is narrowed to. `collector` is a plugin's name, `NOBODY`, …; None for any.
+
+    `since` and `until` are the first and last day of the account's calendar on which they were created.
+    """
 
     text: str = ""
     status: InvoiceStatus | None = None
     collector: str | None = None
     customer_id: int | None = None
+    since: date | None = None
+    until: date | None = None
     oldest_first: bool = False
 
 
@@ -52,11 +57,12 @@ class Period:
 
 def find(account: Account, wanted: Search, page: int = 1) -> Pagination:
     """One page of invoices by creation; every word must occur in the number or in the customer's data."""
-    # The customers come in a query of their own: a join would be made for every row of the pages before, too.
-    query = _matching(sa.select(Invoice), account, wanted).options(selectinload(Invoice.customer))
-    order = (Invoice.created_at, Invoice.id)
-    query = query.order_by(*(order if wanted.oldest_first else (column.desc() for column in order)))
-    return db.paginate(query, page=page, per_page=PER_PAGE, error_out=False)
+    return db.paginate(_sorted(account, wanted), page=page, per_page=PER_PAGE, error_out=False)
+
+
+def each(account: Account, wanted: Search, most: int) -> Iterator[Invoice]:
+    """The same without pages, at most `most`, read in pieces."""
+    return db.session.scalars(_sorted(account, wanted).limit(most).execution_options(yield_per=500))
 
 
 def sums(account: Account, wanted: Search) -> list[Money]:
@@ -243,6 +249,13 @@ def _write(invoice: Invoice, lines: Iterable[Line], discount: Discount) -> None:
     reckon(invoice, discount)
 
 
+def _sorted(account: Account, wanted: Search) -> sa.Select[Invoice]:
+    # The customers come in a query of their own: a join would be made for every row of the pages before, too.
+    query = _matching(sa.select(Invoice), account, wanted).options(selectinload(Invoice.customer))
+    order = (Invoice.created_at, Invoice.id)
+    return query.order_by(*(order if wanted.oldest_first else (column.desc() for column in order)))
+
+
 def _matching(query: sa.Select[*Columns], account: Account, wanted: Search) -> sa.Select[*Columns]:
     query = query.where(Invoice.account_id == account.id)
     if wanted.status is not None:
@@ -251,6 +264,10 @@ def _matching(query: sa.Select[*Columns], account: Account, wanted: Search) -> s
         query = query.where(Invoice.collector == (None if wanted.collector == NOBODY else wanted.collector))
     if wanted.customer_id is not None:
         query = query.where(Invoice.customer_id == wanted.customer_id)
+    if wanted.since is not None:
+        query = query.where(Invoice.created_at >= clock.start_of(wanted.since, account.timezone))
+    if wanted.until is not None:
+        query = query.where(Invoice.created_at < clock.start_of(wanted.until + timedelta(days=1), account.timezone))
     for word in fold(tidy(wanted.text)).split()[:10]:
         by_number = sa.func.lower(Invoice.number).contains(word, autoescape=True)
         # Not a join: the customers are looked through once, not once for each of their invoices.

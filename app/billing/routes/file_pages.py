@@ -1,4 +1,4 @@
-"""Customers out of a CSV file, looked at before anything is stored, and into one."""
+"""Customers out of a CSV file, looked at before anything is stored, and customers and invoices into one."""
 
 from flask import Response, flash, g, url_for
 from flask_wtf.file import FileField
@@ -6,12 +6,13 @@ from wtforms import TextAreaField
 
 from app import clock
 from app.access import OFFICE, allow
-from app.billing import customer_files
+from app.billing import customer_files, invoice_files
 from app.billing.csv_files import CUSTOMER_COLUMNS
 from app.billing.customer_files import Preview
 from app.billing.forms import OfficeForm
 from app.billing.routes.blueprint import pages
 from app.billing.routes.customer_pages import wanted_customers
+from app.billing.routes.invoice_search import wanted_invoices
 from app.csv_out import csv_file
 from app.errors import InvalidInput
 from app.htmx import go_to, page_or_partial
@@ -73,6 +74,14 @@ def export_customers() -> Response:
     """The list as a file, narrowed in the same way."""
     day = clock.today(g.account.timezone)
     return csv_file(customer_files.export(g.account, wanted_customers()), f"customers-{g.account.slug}-{day}.csv")
+
+
+@pages.get("/<account_slug>/invoices/export.csv")
+@allow(OFFICE)
+def export_invoices() -> Response:
+    """The list as a file, narrowed in the same way."""
+    day = clock.today(g.account.timezone)
+    return csv_file(invoice_files.export(g.account, wanted_invoices()), f"invoices-{g.account.slug}-{day}.csv")
 
 
 def _draw(form: ImportForm, found: Preview | None) -> str | tuple[str, int]:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from flask import Response, flash, g, render_template, request, url_for
 
 from app.access import OFFICE, OPERATORS, allow
-from app.asked import asked, page_number
+from app.asked import page_number
 from app.billing import collecting, copying, customers, invoice_mails, outlook, printing
 from app.billing import invoices as service
 from app.billing.collecting import PaidBy
@@ -15,6 +15,7 @@ from app.billing.invoices import NOBODY, Search
 from app.billing.lines import taxes_of
 from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
 from app.billing.routes.blueprint import pages, plugin_titles, tab
+from app.billing.routes.invoice_search import PERIODS, wanted_invoices
 from app.db import unit_of_work
 from app.errors import InvalidInput
 from app.formats import number
@@ -36,7 +37,7 @@ TABS = {
 @pages.get("/<account_slug>/invoices", endpoint="invoices")
 @allow(OFFICE)
 def list_invoices() -> str:
-    wanted = _wanted()
+    wanted = wanted_invoices()
     found = service.find(g.account, wanted, page_number())
     return page_or_partial(
         "billing/invoices.html",
@@ -45,7 +46,8 @@ def list_invoices() -> str:
         found=found,
         sums=service.sums(g.account, wanted),
         tabs=_tabs(wanted),
-        narrowed=bool(wanted.text or wanted.collector is not None),
+        narrowed=bool(wanted.text or wanted.collector is not None or wanted.since or wanted.until),
+        periods=_periods(wanted),
         collectors=[
             ("", "anybody"),
             (NOBODY, "nobody yet"),
@@ -184,18 +186,12 @@ def do_not_send(invoice_id: int) -> Response:
     return go_to(url_for(".invoice", invoice_id=invoice_id))
 
 
-def _wanted() -> Search:
-    """What the address asks for; a status or collector that does not exist is none."""
-    try:
-        status = InvoiceStatus(asked("status")) if asked("status") else None
-    except ValueError:
-        status = None
-    return Search(
-        text=asked("q"),
-        status=status,
-        collector=asked("collector") or None,
-        oldest_first=asked("sort") == "created",
-    )
+def _periods(wanted: Search) -> list[tuple[str, str]]:
+    """The choices of the menu; days that only the address names stand for the usual one."""
+    if (wanted.since or wanted.until) and not request.args.get("period"):
+        days = [f"{word} {one:%-d %b %Y}" for word, one in (("from", wanted.since), ("to", wanted.until)) if one]
+        return [("", " ".join(days)), *PERIODS[1:]]
+    return list(PERIODS)
 
 
 def _tabs(wanted: Search) -> list[dict[str, Any]]:
