@@ -1,5 +1,6 @@
 """`make run` as a person meets it: real processes, an address at the end, and nothing left behind."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -91,7 +92,8 @@ def run(data: Path) -> Iterator[Run]:
         started = Run(Path(folder), data, mark)
         yield started
         for number in mark.processes():
-            os.kill(number, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(number, signal.SIGKILL)
         for listener in started.listeners:
             listener.join()
 
@@ -113,12 +115,12 @@ def test_it_says_where_to_look_and_ctrl_c_leaves_nothing_behind(run: Run) -> Non
 
 def test_a_second_start_keeps_the_data_and_a_second_ctrl_c_does_no_harm(run: Run) -> None:
     keys = []
-    for _ in range(2):
+    for start in range(2):
         run.said = ""
         process = run.start_and_wait()
         keys.append((run.data / "vault_keys").read_text())
         process.send_signal(signal.SIGINT)
-        assert "Adding the demo's mailbox" not in run.said
+        assert start == 0 or "Adding the demo's mailbox" not in run.said
         eventually(lambda: "Ending everything" in run.said, "it heard the first")
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=20) == 0
