@@ -87,6 +87,8 @@ def send_outgoing(outgoing_id: int) -> None:
         handing_in.hand_in(outgoing_id, lease)
     except LeaseLost:
         log.info("lease_lost", outgoing_id=outgoing_id)
+    finally:
+        lease.give_back()
 
 
 def find_message(search_id: int) -> None:
