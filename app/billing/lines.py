@@ -124,7 +124,7 @@ def reckon(invoice: Invoice, discount: Discount) -> None:
     """
     amounts = [max(0, one.net_minor + (one.share_minor or 0)) for one in invoice.lines]
     invoice.discount_rate = discount.rate
-    invoice.discount_minor = discount.of(sum(amounts))
+    invoice.discount_minor = discount.of(max(0, sum(one.net_minor + (one.share_minor or 0) for one in invoice.lines)))
     for one, share in zip(invoice.lines, shares_of(invoice.discount_minor, amounts), strict=True):
         one.net_minor += (one.share_minor or 0) - share
         one.share_minor = share
