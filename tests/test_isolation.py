@@ -150,7 +150,7 @@ def test_ids_of_another_account_lead_nowhere(
             answer = visitor.open(path, method=method, query_string=asked, data=form, htmx=htmx)
             what = (method, path, answer.status_code)
             assert answer.status_code < 500, what
-            if has_id:
+            if has_id and not path.startswith("/portal/"):  # where staff are strangers, and asked to sign in
                 assert answer.status_code in {403, 404}, what
             assert CANARY not in answer.text.lower(), what
             assert CANARY not in str(answer.headers).lower(), what
