@@ -122,7 +122,8 @@ def runs() -> list[datetime]:
 
 def expected(story: Story, moments: list[datetime]) -> list[tuple[Any, ...]]:
     """The invoices a customer must have: written when, first day, last day, due, net, tax, total."""
-    zone, found = ZoneInfo(story.zone), []
+    zone = ZoneInfo(story.zone)
+    found: list[tuple[Any, ...]] = []
     calendar = [FIRST + timedelta(days=number) for number in range(DAYS + 400)]
     firsts = [day for day in calendar if begins(story, day)]
     served = [moment for moment in moments if not is_locked(story, moment)]
