@@ -9,8 +9,10 @@ from plugins.mail_monitor.headers import decode_words
 
 MOST_ADDRESSES = 1000
 # Something that reads as an address, wherever it stands.
-_READS_AS_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"'@]+@[^\s<>()\[\],;:\"'@]+\.[^\s<>()\[\],;:\"'@]+")
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f<>()\[\],;:\\\"]")
+_UNSEEN = r"\s\x00-\x20\x7f-\x9f\ud800-\udfff"  # bytes that are no text are among them, as halves of characters
+_PART = rf"[^{_UNSEEN}<>()\[\],;:\"'@]+"
+_READS_AS_ADDRESS = re.compile(rf"{_PART}@{_PART}\.{_PART}")
+_FORBIDDEN = re.compile(rf"[{_UNSEEN}<>()\[\],;:\\\"]")
 # What nearly every From is: a name and one address, or the address alone. Read at once, without walking through it.
 _PLAIN = rb"[^\s<>@\"(),:;\\]+@[^\s<>@\"(),:;\\]+"
 _SIMPLE = re.compile(rb"(?:\"([^\"\\]*)\"|([^\"\\<>@(),:;]*))\s*<(" + _PLAIN + rb")>|(" + _PLAIN + rb")")

@@ -15,6 +15,8 @@ _SIZE = re.compile(rb"\bRFC822\.SIZE (\d{1,12})\b")
 _DATE = re.compile(rb'\bINTERNALDATE "([^"]{1,60})"')
 # The label before a literal, or a body short enough to come in quotes, or none at all.
 _LABEL = re.compile(rb"BODY\[([A-Z.]*)\](?:<\d+>)? (?:\{\d+\}|NIL|\"([^\"]*)\")")
+# As many bytes as a column of sizes holds; some servers say -1, written without its sign.
+LARGEST = 2**31 - 1
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 
 
@@ -48,7 +50,7 @@ def _read(text: bytes, literals: list[bytes]) -> Iterator[Fetched]:
     if not uid:
         return
     size, date = _SIZE.search(text), _DATE.search(text)
-    fetched = Fetched(int(uid[1]), int(size[1]) if size else 0, _moment(date[1] if date else b""))
+    fetched = Fetched(int(uid[1]), min(int(size[1]), LARGEST) if size else 0, _moment(date[1] if date else b""))
     waiting = iter(literals)
     for label in _LABEL.finditer(text):
         body = next(waiting, b"") if label[0].endswith(b"}") else label[2] or b""

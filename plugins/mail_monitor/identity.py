@@ -5,12 +5,13 @@ import re
 
 # What an id is found by when it stands in one of the forms that mail programs write.
 _BRACKETED = re.compile(r"<([^<>]*)>")
+_CONTROLS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]+")
 
 
 def normal_id(text: str) -> str:
-    """A Message-ID without brackets, folding and blanks; "" for none."""
+    """A Message-ID without brackets, folding, blanks and what no database takes; "" for none."""
     found = _BRACKETED.search(text)
-    return "".join((found[1] if found else text).split())[:998]
+    return "".join(_CONTROLS.sub("", found[1] if found else text).split())[:998]
 
 
 def ids_in(text: str, most: int = 50) -> list[str]:

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import sqlalchemy as sa
 import structlog
 
 from app import clock
 from app.db import db, unit_of_work
-from app.errors import NotSent
+from app.errors import NotSent, Outside
 from plugins.mail_monitor import filing, put_aside
 from plugins.mail_monitor.batches import Batch, Item, begin_look, look, portions, split
 from plugins.mail_monitor.fetched import Fetched
@@ -30,6 +31,10 @@ log = structlog.get_logger()
 
 MOST_TRIES = 3
 DIED = Unreadable("died", "Reading it took too much time or memory, three times.")
+KILLED = Unreadable("killed", "Reading it ended the whole worker, three times.")
+UNSTORABLE = Unreadable("unstorable", "It holds something that cannot be stored.")
+# Raised by the databases and their drivers about what a mail says; whatever else goes wrong there is not its fault.
+NOT_STORED = (sa.exc.DataError, UnicodeError, OverflowError)
 NEVER_CAME = Unreadable("not_given", "The server did not hand it out, three times. Open it in the mailbox.")
 
 Note = Callable[[Folder, Sequence[int], Tally], None]
@@ -70,11 +75,11 @@ class Reader:
             take_in_hand(self.turn, self.place, chunk)
             try:
                 waiting = self._fetch(chunk, waiting)
-            except ParserDied:
+            except (ParserDied, *NOT_STORED):
                 self._finish(waiting)
                 waiting = None
                 self._owe(chunk)
-            except NotSent:
+            except Outside:
                 self._finish(waiting)
                 self._owe(chunk)
                 raise
@@ -101,11 +106,10 @@ class Reader:
             return
         try:
             batch.finish_reading(self.turn)
-        except ParserDied:
+            self._file(batch)
+        except (ParserDied, *NOT_STORED):
             self._owe(batch.uids)
             batch.is_settled = True
-            return
-        self._file(batch)
 
     def _file(self, batch: Batch, tries: int = 1) -> None:
         turn = self.turn
@@ -125,6 +129,7 @@ class Reader:
         turn.tally.add(tally)
 
     def _owe(self, uids: Sequence[int]) -> None:
+        db.session.rollback()
         with unit_of_work() as session:
             self.turn.lease.renew()
             folder = session.get_one(Folder, self.place.folder_id)
@@ -154,23 +159,33 @@ class Reader:
     def _read_alone(self, uid: int, tries: int) -> bool:
         """One try; False when the connection broke over it."""
         mailbox = self._mailbox()
-        with unit_of_work() as session:
-            self.turn.lease.renew()
-            folder = session.get_one(Folder, self.place.folder_id)
-            folder.owed = {**folder.owed, str(uid): tries}
+        self._count_try(uid, tries)
         log.info("message_alone", email_account_id=self.turn.email_account_id, uid=uid, tries=tries)
         one: Fetched | None = None
         try:
             one = mailbox.header(uid)
-            problem = None if self._take_alone(uid, one, tries) else NEVER_CAME
+            # More tries than there are can only mean that the worker did not outlive them.
+            problem = KILLED if tries > MOST_TRIES else None if self._take_alone(uid, one, tries) else NEVER_CAME
         except ParserDied:
             problem = DIED
+        except NOT_STORED:
+            problem = UNSTORABLE
         except NotSent:
             problem = NEVER_CAME
             self.turn.drop()
+        except (Outside, OSError):
+            self._count_try(uid, tries - 1)  # a pause, a new password, a full disk: not its fault
+            raise
         if problem is not None and tries >= MOST_TRIES:
             self._quarantine(one or Fetched(uid, 0, clock.now()), problem, tries)
         return problem is not NEVER_CAME
+
+    def _count_try(self, uid: int, tries: int) -> None:
+        db.session.rollback()
+        with unit_of_work() as session:
+            self.turn.lease.renew()
+            folder = session.get_one(Folder, self.place.folder_id)
+            folder.owed = {**folder.owed, str(uid): tries}
 
     def _take_alone(self, uid: int, one: Fetched | None, tries: int) -> bool:
         """Read and file one message; False when its body did not come."""
@@ -189,7 +204,9 @@ class Reader:
         head = one.bodies.get("HEADER", b"")
         raw = self._original(one) if problem is DIED else None
         hashes = self.turn.store.put_all(self.turn.account_id, [raw] if raw is not None else [])
-        item = Item(one.uid, one.size, one.received_at, head, self._envelope(head), Unknown("", "", ()))
+        db.session.rollback()
+        envelope = Envelope(Sender()) if problem is UNSTORABLE else self._envelope(head)
+        item = Item(one.uid, one.size, one.received_at, head, envelope, Unknown("", "", ()))
         with unit_of_work() as session:
             self.turn.lease.renew()
             source = Source(self.turn.account_id, self.turn.email_account_id)

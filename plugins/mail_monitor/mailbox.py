@@ -30,6 +30,7 @@ _OURS = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{24}@[A-Za-z0-9.-]{1,253}")
 LITTLE = 8 * 1024 * 1024
 LARGEST_HEADER = 256 * 1024
 BEGINNING = 64 * 1024
+MOST_DIGITS = 10  # of a number of 32 bits, the widest there is in IMAP
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +276,7 @@ def _as_set(uids: Sequence[int]) -> str:
 
 def _number(data: Sequence[object]) -> int:
     for part in reversed(data):
-        if isinstance(part, bytes) and part.isdigit():
+        if isinstance(part, bytes) and part.isdigit() and len(part) <= MOST_DIGITS:
             return int(part)
     return 0
 

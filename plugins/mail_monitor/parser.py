@@ -23,7 +23,7 @@ Answer = TypeVar("Answer")
 
 
 class ParserDied(Exception):
-    """The child was killed by a limit, or from outside, while it read what it was given."""
+    """The child was killed by a limit or from outside, or gave up, while it read what it was given."""
 
 
 class Parser:
@@ -90,6 +90,9 @@ class Parser:
             return reading.result()
         except (BrokenProcessPool, CancelledError, MemoryError) as error:
             self._end()
+            raise ParserDied from error
+        except Exception as error:
+            # Whatever a hostile mail breaks in the reader comes to the same as if it had died of it.
             raise ParserDied from error
 
     def _end(self) -> None:

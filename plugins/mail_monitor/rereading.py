@@ -7,7 +7,7 @@ from app.db import db, unit_of_work
 from app.errors import NotFound
 from plugins.mail_monitor import filing
 from plugins.mail_monitor.batches import Batch, Item, knowledge
-from plugins.mail_monitor.intake import DIED, NEVER_CAME
+from plugins.mail_monitor.intake import DIED, NEVER_CAME, NOT_STORED, UNSTORABLE
 from plugins.mail_monitor.letters import Letter, Unreadable
 from plugins.mail_monitor.message_rows import Source
 from plugins.mail_monitor.mime import split_head
@@ -51,7 +51,7 @@ def _read_one(turn: Turn, row_id: int) -> None:
         if isinstance(letter, Unreadable):
             _put_back(turn, row_id, letter)
         else:
-            _file(turn, row_id, raw, letter)
+            _file_if_possible(turn, row_id, raw, letter)
 
 
 def _ask_the_server(turn: Turn, row_id: int, folder_id: int, uid: int) -> None:
@@ -72,6 +72,14 @@ def _put_back(turn: Turn, row_id: int, problem: Unreadable) -> None:
         row = session.get_one(Quarantined, row_id)
         row.state, row.code, row.reason = QuarantineState.OPEN, problem.code, problem.reason[:300]
         row.tries += 1
+
+
+def _file_if_possible(turn: Turn, row_id: int, raw: bytes, letter: Letter) -> None:
+    try:
+        _file(turn, row_id, raw, letter)
+    except NOT_STORED:
+        db.session.rollback()
+        _put_back(turn, row_id, UNSTORABLE)
 
 
 def _file(turn: Turn, row_id: int, raw: bytes, letter: Letter) -> None:
