@@ -4,14 +4,11 @@ import re
 from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
-import sqlalchemy as sa
-
 from app import audit
 from app.accounts.looks import checked_accent
 from app.accounts.models import Account
 from app.accounts.services import checked_email
-from app.billing.models import Invoice
-from app.db import db
+from app.billing import numbering
 from app.errors import InvalidInput
 from app.typed import line, tidy
 
@@ -52,24 +49,16 @@ class General:
 def edit(account: Account, general: General) -> bool:
     """Take over what changed and answer whether anything did. Issued invoices keep their numbers."""
     wanted = general.checked()
-    db.session.refresh(account, with_for_update=True)  # the numbers of invoices are counted on in this row, too
+    numbering.hold(account)
     changed = sorted(name for name, value in asdict(wanted).items() if getattr(account, name) != value)
     if not changed:
         return False
     if "invoice_prefix" in changed:
-        account.next_invoice_number = _first_free(account, wanted.invoice_prefix)
+        numbering.begin_with(account, wanted.invoice_prefix)
     for name in changed:
         setattr(account, name, getattr(wanted, name))
     audit.record("account_changed", account, fields=changed)
     return True
-
-
-def _first_free(account: Account, prefix: str) -> int:
-    """The number to go on with under another prefix: never one that was given out under it before."""
-    numbers = sa.select(Invoice.number).where(Invoice.account_id == account.id)
-    used = db.session.scalars(numbers.where(Invoice.number.startswith(f"{prefix}-", autoescape=True)))
-    found = (re.fullmatch(rf"{prefix}-(\d{{1,9}})", number) for number in used)
-    return max(account.next_invoice_number, *(int(one[1]) + 1 for one in found if one), 1)
 
 
 def _prefix(text: str) -> str:

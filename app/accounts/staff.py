@@ -123,7 +123,7 @@ def _open(account: Account) -> tuple[sa.ColumnElement[bool], ...]:
 
 def _locked(account: Account, membership_id: int) -> Membership:
     """The account's row is the lock: of two Operators who remove each other, one is refused."""
-    db.session.execute(sa.select(Account.id).where(Account.id == account.id).with_for_update())
+    db.session.execute(sa.select(Account.id).where(Account.id == account.id).with_for_update(key_share=True))
     membership = get(account, membership_id)
     db.session.refresh(membership)
     return membership

@@ -5,7 +5,6 @@ A row's number is its line in the file as an editor counts, so the first row bel
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,10 +16,10 @@ import sqlalchemy as sa
 
 from app import clock
 from app.accounts.models import Account
-from app.billing import customers, invoices, life
+from app.billing import customers, invoices, life, numbering
 from app.billing.customers import Details
 from app.billing.lines import Line
-from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
+from app.billing.models import Customer, CustomerStatus, InvoiceStatus
 from app.csv_out import plain_cell
 from app.db import db
 from app.errors import AppError, InvalidInput
@@ -156,7 +155,7 @@ def by_invoice(rows: Iterable[Row]) -> list[list[Row]]:
 
 def take_invoices(account: Account, groups: Iterable[list[Row]], outcome: Outcome) -> None:
     """Add some invoices, inside the unit of work around the caller. One bad row keeps its whole invoice out."""
-    db.session.execute(sa.select(Account.id).where(Account.id == account.id).with_for_update())
+    numbering.hold(account)
     for group in groups:
         try:
             with db.session.begin_nested():
@@ -225,11 +224,9 @@ def _free_number(account: Account, text: str) -> str:
     number = line(text, 40, "number")
     if not number:
         raise InvalidInput("An invoice needs a number.", "number")
-    if db.session.scalar(sa.select(Invoice.id).where(Invoice.account_id == account.id, Invoice.number == number)):
+    if numbering.is_taken(account, number):
         raise InvalidInput(f"There is an invoice {number} already.", "number")
-    ours = re.fullmatch(rf"{re.escape(account.invoice_prefix)}-(\d{{1,9}})", number)
-    if ours and int(ours[1]) >= account.next_invoice_number:
-        account.next_invoice_number = int(ours[1]) + 1
+    numbering.keep_clear(account, number)
     return number
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.orm import selectinload
 
 from app import audit, clock
 from app.accounts.models import Account
-from app.billing import asking
+from app.billing import asking, numbering
 from app.billing.lines import NO_DISCOUNT, Discount, Line, append, discount_of, reckon
 from app.billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus
 from app.db import db
@@ -143,7 +143,7 @@ def create(
     invoice = Invoice(
         account_id=account.id,
         customer_id=customer.id,
-        number=number or next_number(account),
+        number=number or numbering.next_number(account),
         status=status,
         currency=currency or account.currency,
         created_at=created_at or clock.now(),
@@ -227,18 +227,6 @@ def usual_tax_rate(account: Account) -> Decimal:
         .limit(1)
     )
     return rate or Decimal(0)
-
-
-def next_number(account: Account) -> str:
-    """Take the account's next invoice number. A unit of work that is rolled back gives it back: no gaps."""
-    prefix, following = db.session.execute(
-        sa.update(Account)
-        .where(Account.id == account.id)
-        .values(next_invoice_number=Account.next_invoice_number + 1)
-        .returning(Account.invoice_prefix, Account.next_invoice_number)
-        .execution_options(synchronize_session=False)
-    ).one()
-    return f"{prefix}-{following - 1}"
 
 
 def _write(invoice: Invoice, lines: Iterable[Line], discount: Discount) -> None:

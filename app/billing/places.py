@@ -141,7 +141,7 @@ def why_it_stays(account: Account, location: Location) -> str:
 
 def delete(account: Account, location_id: int) -> str:
     """Delete a location that nothing belongs to, and answer its name; raises `Conflict` with what belongs to it."""
-    db.session.execute(sa.select(Account.id).where(Account.id == account.id).with_for_update())
+    db.session.execute(sa.select(Account.id).where(Account.id == account.id).with_for_update(key_share=True))
     location = _locked(account, location_id)
     db.session.refresh(account, ["locations"])
     if why := why_it_stays(account, location):

@@ -11,7 +11,7 @@ from PIL import Image
 from app.accounts.looks import look_of
 from app.accounts.models import AccountLogo, User
 from app.audit import AuditEntry
-from app.billing.invoices import next_number
+from app.billing.numbering import next_number
 from app.db import db, unit_of_work
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.services import ended, post

@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from multiprocessing.queues import Queue
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.accounts.models import Account
-from app.billing import collecting, invoices, life
+from app.billing import collecting, csv_files, invoices, life
 from app.billing.collecting import PaidBy
 from app.billing.life_models import CustomerMove
 from app.billing.lines import Line
@@ -60,6 +61,24 @@ def write_invoices(number: int, ids: list[int]) -> list[int]:
             invoices.create(account, customer, [Line("Storage", Decimal(1), 1000, Decimal(23))])
             _ = 1 / (attempt % 3)
     return []
+
+
+def import_or_write(number: int, ids: list[int]) -> list[int]:
+    """Half the processes import numbers of the account's own kind, ahead of it; the others take the next ones."""
+    for step in range(6):
+        with unit_of_work():
+            account, customer = db.session.get_one(Account, ids[0]), db.session.get_one(Customer, ids[1])
+            if number % 2 == 0:
+                invoices.create(account, customer, [Line("Storage", Decimal(1), 1000, Decimal(23))])
+                continue
+            take_number(account, customer, f"{account.invoice_prefix}-{2000 - 20 * step + number}")
+    return []
+
+
+def take_number(account: Account, customer: Customer, number: str) -> None:
+    cells = dict.fromkeys(csv_files.INVOICE_COLUMNS, "")
+    cells |= {"number": number, "customer_email": customer.email, "line_description": "Storage", "unit_price": "10"}
+    csv_files.take_invoices(account, [[csv_files.Row(2, cells)]], csv_files.Outcome())
 
 
 def add_lines_or_take(number: int, ids: list[int]) -> list[int]:
@@ -136,6 +155,36 @@ def test_eight_processes_number_invoices_without_gap_or_repeat(app: Flask, cast:
 
     numbers = sorted(int(number.split("-")[1]) for number in db.session.scalars(sa.select(Invoice.number)))
     assert numbers == list(range(1001, 1001 + PROCESSES * 6))
+
+
+@pytest.mark.processes
+def test_imports_and_new_invoices_never_meet_at_a_number(app: Flask, cast: Cast) -> None:
+    customer = make.customer(cast.acme)
+
+    race(app, import_or_write, [cast.acme.id, customer.id])
+
+    db.session.rollback()
+    numbers = [int(number.split("-")[1]) for number in db.session.scalars(sa.select(Invoice.number))]
+    assert len(numbers) == len(set(numbers)) > PROCESSES // 2 * 6
+    assert cast.acme.next_invoice_number == max(numbers) + 1
+
+
+@pytest.mark.parametrize("database_url", [pytest.param("postgresql", marks=pytest.mark.postgres)], indirect=True)
+def test_an_import_that_had_to_wait_counts_on_from_what_others_imported_meanwhile(app: Flask, cast: Cast) -> None:
+    customer_id, account_id = make.customer(cast.acme).id, cast.acme.id
+
+    def import_one(number: str) -> None:
+        with app.app_context(), unit_of_work() as session:
+            take_number(session.get_one(Account, account_id), session.get_one(Customer, customer_id), number)
+
+    with unit_of_work() as session:
+        account, customer = session.get_one(Account, account_id), session.get_one(Customer, customer_id)
+        elsewhere = threading.Thread(target=import_one, args=("A-3000",))
+        elsewhere.start()
+        elsewhere.join()
+        take_number(account, customer, "A-2000")
+
+    assert db.session.get_one(Account, account_id).next_invoice_number == 3001
 
 
 @pytest.mark.processes
