@@ -46,6 +46,11 @@ class Money:
         return Decimal(self.minor).scaleb(-digits).quantize(Decimal(1).scaleb(-digits))
 
     @property
+    def typed(self) -> str:
+        """Such as "4.50", which `read` reads."""
+        return format(self.major, "f")
+
+    @property
     def symbol(self) -> str:
         return get_currency_symbol(self.currency, locale="en")
 

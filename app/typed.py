@@ -61,6 +61,8 @@ def decimal(text: str, field: str, most_decimals: int) -> Decimal:
     """A number with at most `most_decimals` decimals; raises `InvalidInput` for `field`."""
     try:
         number = Decimal(dotted(text))
+    except InvalidInput as error:
+        raise InvalidInput(error.sentence, field) from error
     except InvalidOperation as error:
         raise InvalidInput(f"“{text}” is not a number.", field) from error
     if not number.is_finite():
@@ -70,7 +72,18 @@ def decimal(text: str, field: str, most_decimals: int) -> Decimal:
     return number
 
 
+def plain(number: Decimal) -> str:
+    """A number as it is typed: no separators, no needless zeros."""
+    return format(number.normalize(), "f")
+
+
 def dotted(text: str) -> str:
     """A number as Python reads it: "4,50" is what half of Europe types for "4.50"."""
     text = tidy(text)
-    return text.replace(",", ".") if text.count(",") == 1 and "." not in text else text
+    if text.count(",") != 1 or "." in text:
+        return text
+    if re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", text):  # a thousand to some, one to others: a factor that nobody may guess
+        raise InvalidInput(
+            f"“{text}” can be read in two ways. Type {text.replace(',', '')} or {text.replace(',', '.')}."
+        )
+    return text.replace(",", ".")

@@ -12,10 +12,12 @@ from app.billing import numbering
 from app.errors import InvalidInput
 from app.typed import line, tidy
 
+MOST_PAYMENT_DAYS = 90
+
 
 @dataclass(frozen=True, slots=True)
 class General:
-    """What an Operator says about the account, as typed; all but name and invoice prefix may be empty."""
+    """What an Operator says about the account, as typed; all texts but name and invoice prefix may be empty."""
 
     name: str
     invoice_prefix: str
@@ -24,6 +26,8 @@ class General:
     website: str = ""
     accent: str = ""
     mail_name: str = ""
+    payment_days: int = 0
+    mails_invoices: bool = False
 
     @classmethod
     def of(cls, account: Account) -> "General":
@@ -43,6 +47,8 @@ class General:
             website=_website(self.website),
             accent=checked_accent(self.accent),
             mail_name=line(self.mail_name, 120, "mail_name"),
+            payment_days=_payment_days(self.payment_days),
+            mails_invoices=self.mails_invoices,
         )
 
 
@@ -66,6 +72,12 @@ def _prefix(text: str) -> str:
     if not re.fullmatch(r"[A-Z0-9]{1,8}", prefix):
         raise InvalidInput("One to eight letters from A to Z, or digits.", "invoice_prefix")
     return prefix
+
+
+def _payment_days(days: int) -> int:
+    if not 0 <= days <= MOST_PAYMENT_DAYS:
+        raise InvalidInput(f"A whole number of days from 0 to {MOST_PAYMENT_DAYS}.", "payment_days")
+    return days
 
 
 def _email(text: str) -> str:

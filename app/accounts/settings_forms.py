@@ -1,15 +1,17 @@
 """Forms of Business settings > General. What can be taken is decided by the services."""
 
+import re
 from dataclasses import asdict
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
-from wtforms import StringField
+from wtforms import BooleanField, StringField
 from wtforms.validators import Optional
 
 from app.accounts.models import Account
 from app.accounts.settings import General
 from app.billing.forms import OfficeForm
+from app.typed import tidy
 
 
 class GeneralForm(OfficeForm):
@@ -20,13 +22,19 @@ class GeneralForm(OfficeForm):
     accent = StringField("Accent colour", [Optional()])
     mail_name = StringField("Sender's name", [Optional()])
     invoice_prefix = StringField("Invoice numbers begin with")
+    payment_days = StringField("Days to pay")
+    mails_invoices = BooleanField("Mailed by itself")
 
     def __init__(self, account: Account) -> None:
         super().__init__(data=asdict(General.of(account)))
 
     def general(self) -> General:
         """What was typed."""
-        return General(**{name: self[name].data or "" for name in General.__slots__})
+        typed = {name: self[name].data or "" for name in General.__slots__}
+        days = tidy(self.payment_days.data or "")
+        typed["payment_days"] = int(days) if re.fullmatch(r"[0-9]{1,4}", days) else -1  # what is no number of days
+        typed["mails_invoices"] = self.mails_invoices.data
+        return General(**typed)
 
 
 class LogoForm(FlaskForm):

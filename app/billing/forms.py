@@ -1,6 +1,6 @@
 """Forms for customers and invoices. What can be taken is decided by the services; their sentence goes to its field."""
 
-from typing import Any
+from typing import Any, Self
 
 from flask_wtf import FlaskForm
 from wtforms import DateField, FieldList, Form, FormField, RadioField, SelectField, StringField, TextAreaField
@@ -10,8 +10,11 @@ from app.accounts.models import Account
 from app.accounts.services import COUNTRIES
 from app.billing.collecting import PaidBy
 from app.billing.customers import Details
-from app.billing.lines import MOST_LINES, Line
+from app.billing.lines import MOST_LINES, Discount, Line, as_written, discount_of
+from app.billing.models import Invoice
 from app.errors import AppError, InvalidInput
+from app.money import Money
+from app.typed import plain
 
 
 class OfficeForm(FlaskForm):
@@ -63,6 +66,7 @@ class LineForm(Form):
     description = StringField("What is billed")
     quantity = StringField("Quantity", default="1")
     unit_price = StringField("Price")
+    discount = StringField("Discount", [Optional()])
     tax_rate = StringField("Tax %", default="0")
 
     @property
@@ -77,6 +81,7 @@ class LineForm(Form):
             self.unit_price.data or "",
             self.tax_rate.data or "",
             currency,
+            self.discount.data or "",
         )
 
 
@@ -86,8 +91,25 @@ class AddLineForm(LineForm, OfficeForm):
 
 class InvoiceForm(OfficeForm):
     lines = FieldList(FormField(LineForm), min_entries=1, max_entries=MOST_LINES)
+    discount = StringField("Discount on the whole", [Optional()])
     due_on = DateField("Due", [Optional()])
     note = TextAreaField("Note to the customer", [Optional()])
+
+    @classmethod
+    def of(cls, invoice: Invoice) -> Self:
+        """With what stands on a draft, as it would be typed."""
+        lines = [
+            {
+                "description": one.description,
+                "quantity": plain(one.quantity),
+                "unit_price": Money(one.unit_minor, invoice.currency).typed,
+                "discount": one.discount.typed(invoice.currency),
+                "tax_rate": plain(one.tax_rate),
+            }
+            for one in as_written(invoice)
+        ]
+        discount = discount_of(invoice).typed(invoice.currency)
+        return cls(data={"lines": lines, "discount": discount, "due_on": invoice.due_on, "note": invoice.note})
 
     def add_line(self) -> None:
         """Room for another line, as the "Add a line" button asks."""
@@ -114,6 +136,18 @@ class InvoiceForm(OfficeForm):
                 form[error.field or "description"].errors = [error.sentence]
                 wrong = True
         return None if wrong else read
+
+    def read_discount(self, currency: str) -> Discount | None:
+        """What is taken off the whole, as typed; None when it cannot be taken, and the field says why."""
+        try:
+            return Discount.read(self.discount.data or "", currency)
+        except InvalidInput as error:
+            self.discount.errors = [error.sentence]
+            return None
+
+
+class DiscountForm(OfficeForm):
+    discount = StringField("Discount on the whole", [Optional()], description="Such as 10% or 5.00. Empty: none.")
 
 
 class VoidForm(OfficeForm):

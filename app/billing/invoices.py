@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import TypeVarTuple
 
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from app import audit, clock
 from app.accounts.models import Account
 from app.billing import asking, numbering
 from app.billing.lines import NO_DISCOUNT, Discount, Line, append, discount_of, reckon
-from app.billing.models import Customer, Invoice, InvoiceLine, InvoiceStatus
+from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
 from app.money import Money
@@ -145,7 +144,7 @@ def create(
         customer_id=customer.id,
         number=number or numbering.next_number(account),
         status=status,
-        currency=currency or account.currency,
+        currency=currency or customer.location.currency,
         created_at=created_at or clock.now(),
         due_on=due_on,
         note=line(note, 500, "note"),
@@ -167,7 +166,10 @@ def extend(invoice: Invoice, added: Line) -> None:
     """One more line on an invoice that nobody collects yet."""
     _refuse_frozen(invoice)
     append(invoice, added)
-    reckon(invoice, discount_of(invoice))
+    try:
+        reckon(invoice, discount_of(invoice))
+    except InvalidInput as error:
+        raise InvalidInput("With this line the discount on the whole is more than is left.", "unit_price") from error
     audit.record("invoice_line_added", invoice, description=added.description, total=str(invoice.total))
 
 
@@ -182,13 +184,18 @@ def rewrite(
     invoice: Invoice, lines: Iterable[Line], *, due_on: date | None, note: str, discount: Discount = NO_DISCOUNT
 ) -> None:
     """Write a draft anew; what was issued only takes further lines."""
-    if invoice.status != InvoiceStatus.DRAFT:
-        raise Conflict(f"{invoice.number} is no draft any more.")
+    refuse_issued(invoice)
     invoice.due_on, invoice.note = due_on, line(note, 500, "note")
     invoice.lines.clear()
     db.session.flush()  # the places of the lines are free before the new ones take them
     _write(invoice, lines, discount)
     audit.record("invoice_rewritten", invoice, total=str(invoice.total))
+
+
+def refuse_issued(invoice: Invoice) -> None:
+    """Raise `Conflict` for what is no draft any more."""
+    if invoice.status != InvoiceStatus.DRAFT:
+        raise Conflict(f"{invoice.number} is no draft any more. What was issued only takes further lines.")
 
 
 def issue(invoice: Invoice) -> None:
@@ -215,18 +222,6 @@ def set_do_not_send(invoice: Invoice, *, held_back: bool) -> None:
     if invoice.do_not_send != held_back:
         invoice.do_not_send = held_back
         audit.record("invoice_do_not_send", invoice, held_back=held_back)
-
-
-def usual_tax_rate(account: Account) -> Decimal:
-    """The rate of the line written last, which the next one probably has too; 0 before the first."""
-    rate = db.session.scalar(
-        sa.select(InvoiceLine.tax_rate)
-        .join(Invoice)
-        .where(Invoice.account_id == account.id)
-        .order_by(Invoice.created_at.desc(), Invoice.id.desc(), InvoiceLine.position)
-        .limit(1)
-    )
-    return rate or Decimal(0)
 
 
 def _write(invoice: Invoice, lines: Iterable[Line], discount: Discount) -> None:

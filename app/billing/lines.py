@@ -7,7 +7,7 @@ from typing import Self
 from app.billing.models import Invoice, InvoiceLine
 from app.errors import InvalidInput
 from app.money import LARGEST, Money, net_of_line, percent_of, shares_of, tax_of_line
-from app.typed import decimal, dotted, line, tidy
+from app.typed import decimal, dotted, line, plain, tidy
 
 MOST_LINES = 200
 LARGEST_QUANTITY = 1_000_000
@@ -39,6 +39,12 @@ class Discount:
         if minor < 0:
             raise InvalidInput("Type what is taken off without a minus sign.", field)
         return cls(None, minor)
+
+    def typed(self, currency: str) -> str:
+        """As a person types it, which `read` reads."""
+        if self.rate is not None:
+            return f"{plain(self.rate)}%"
+        return Money(self.minor, currency).typed if self.minor else ""
 
     def __bool__(self) -> bool:
         return self.rate is not None or self.minor != 0

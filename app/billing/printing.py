@@ -20,11 +20,10 @@ from app.accounts.looks import look_of
 from app.accounts.models import Account, AccountLogo
 from app.billing import collecting, printed
 from app.billing.lines import taxes_of
-from app.billing.models import Invoice, InvoiceStatus
+from app.billing.models import Invoice, InvoiceLine, InvoiceStatus
 from app.billing.outlook import title_of
 from app.db import db, end_reading
 from app.formats import number
-from app.money import Money
 
 TEMPLATE = Path(__file__).with_name("invoice.typ")
 ROUNDING = "Tax is reckoned on each line and rounded there, halves up."
@@ -148,7 +147,7 @@ def _lines(invoice: Invoice) -> list[SheetLine]:
     return [
         SheetLine(
             line.description,
-            _taken_off(line.discount, None if line.discount_rate is None else number(line.discount_rate)),
+            taken_off(line),
             number(line.quantity),
             str(line.unit_price),
             f"{number(line.tax_rate)}%",
@@ -158,10 +157,16 @@ def _lines(invoice: Invoice) -> list[SheetLine]:
     ]
 
 
-def _taken_off(discount: Money, rate: str | None) -> str:
-    if not discount:
+def taken_off(line: InvoiceLine) -> str:
+    """What was taken off a line by itself, such as "less 10% (€1.00)"; "" for nothing."""
+    if not line.discount_minor:
         return ""
-    return f"less {rate}% ({discount})" if rate else f"less {discount}"
+    return f"less {number(line.discount_rate)}% ({line.discount})" if line.discount_rate else f"less {line.discount}"
+
+
+def rounding(invoice: Invoice) -> str:
+    """How its tax was rounded; "" where there is none."""
+    return ROUNDING if any(line.tax_minor for line in invoice.lines) else ""
 
 
 def _sums(invoice: Invoice) -> list[tuple[str, str]]:
@@ -197,8 +202,7 @@ def _statement(invoice: Invoice, title: str, zone: str) -> str:
 
 
 def _notes(invoice: Invoice) -> tuple[str, ...]:
-    taxed = any(line.tax_minor for line in invoice.lines)
-    return tuple(note for note in (invoice.note, ROUNDING if taxed else "") if note)
+    return tuple(note for note in (invoice.note, rounding(invoice)) if note)
 
 
 def _local(moment: datetime | None, zone: str) -> str:

@@ -8,6 +8,7 @@ from app.billing.routes import (
     location_pages,
     plan_pages,
     recipient_pages,
+    writing_pages,
 )
 from app.billing.routes.blueprint import (
     describe_customer,
@@ -30,4 +31,5 @@ __all__ = [
     "pages",
     "plan_pages",
     "recipient_pages",
+    "writing_pages",
 ]

@@ -1,4 +1,4 @@
-"""Invoices: the list, one invoice with its stamp, writing one, adding a line, and the deeds that end it."""
+"""Invoices: the list, one invoice with its stamp, what can be added to it, and the deeds that end it."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -7,21 +7,21 @@ from flask import Response, flash, g, render_template, request, url_for
 
 from app.access import OFFICE, OPERATORS, allow
 from app.asked import page_number
-from app.billing import collecting, copying, customers, invoice_mails, outlook, printing
+from app.billing import collecting, copying, invoice_mails, outlook, printing
 from app.billing import invoices as service
 from app.billing.collecting import PaidBy
-from app.billing.forms import AddLineForm, InvoiceForm, OfficeForm, PaidForm, VoidForm
+from app.billing.forms import AddLineForm, DiscountForm, OfficeForm, PaidForm, VoidForm
 from app.billing.invoices import NOBODY, Search
-from app.billing.lines import taxes_of
+from app.billing.lines import Discount, discount_of, taxes_of
 from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
 from app.billing.routes.blueprint import pages, plugin_titles, tab
 from app.billing.routes.invoice_search import PERIODS, wanted_invoices
 from app.db import unit_of_work
 from app.errors import InvalidInput
-from app.formats import number
 from app.htmx import go_to, page_or_partial
 from app.installations.panels import draw_columns, draw_panels
 from app.payments import standing
+from app.typed import plain
 
 Answer = str | tuple[str, int] | Response
 AnyForm = TypeVar("AnyForm", bound=OfficeForm)
@@ -59,21 +59,6 @@ def list_invoices() -> str:
     )
 
 
-@pages.route("/<account_slug>/customers/<int:customer_id>/invoices/new", methods=["GET", "POST"])
-@allow(OFFICE)
-def new_invoice(customer_id: int) -> Answer:
-    """A form that grows and shrinks by its own buttons; only "Create" creates."""
-    customers.get(g.account, customer_id)
-    form = InvoiceForm(data={"lines": [{"quantity": "1", "tax_rate": number(service.usual_tax_rate(g.account))}]})
-    if "add_line" in request.form:
-        form.add_line()
-    elif (index := request.form.get("remove_line", type=int)) is not None:
-        form.remove_line(index)
-    elif form.is_submitted():
-        return _create(form, customer_id)
-    return _draw_form(form, customer_id)
-
-
 @pages.get("/<account_slug>/invoices/<int:invoice_id>/pdf")
 @allow(OFFICE)
 def invoice_pdf(invoice_id: int) -> Response:
@@ -109,6 +94,8 @@ def invoice(invoice_id: int) -> str:
         collector=outlook.collector_words(row),
         title_of=outlook.title_of,
         taxes=taxes_of(row),
+        taken_off=printing.taken_off,
+        rounding=printing.rounding(row),
         mail=invoice_mails.latest(row),
         may_be_mailed=not invoice_mails.refusal(row),
         copies=copying.copies_of(row),
@@ -130,7 +117,19 @@ def add_line(invoice_id: int) -> Answer:
         service.extend(row, form.read(row.currency))
         return "The line is added."
 
-    return _dialog("line", invoice_id, AddLineForm(), deed)
+    rate = service.get(g.account, invoice_id).customer.location.tax_rate
+    return _dialog("line", invoice_id, AddLineForm(data={"quantity": "1", "tax_rate": plain(rate)}), deed)
+
+
+@pages.route("/<account_slug>/invoices/<int:invoice_id>/discount", methods=["GET", "POST"])
+@allow(OFFICE)
+def discount_invoice(invoice_id: int) -> Answer:
+    def deed(row: Invoice, form: DiscountForm) -> str:
+        service.take_off(row, Discount.read(form.discount.data or "", row.currency))
+        return f"{row.discount} is taken off." if row.discount else "Nothing is taken off the whole."
+
+    row = service.get(g.account, invoice_id)
+    return _dialog("discount", invoice_id, DiscountForm(data={"discount": discount_of(row).typed(row.currency)}), deed)
 
 
 @pages.route("/<account_slug>/invoices/<int:invoice_id>/void", methods=["GET", "POST"])
@@ -203,32 +202,6 @@ def _tabs(wanted: Search) -> list[dict[str, Any]]:
             for status, label in TABS.items()
         ),
     ]
-
-
-def _create(form: InvoiceForm, customer_id: int) -> Answer:
-    valid, lines = form.validate(), form.read_lines(g.account.currency)
-    if valid and lines is not None:
-        try:
-            with unit_of_work():
-                customer = customers.locked(g.account, customer_id)
-                row = service.create(g.account, customer, lines, due_on=form.due_on.data, note=form.note.data or "")
-                invoice_id, sentence = row.id, f"{row.number} is created. Nothing was sent."
-        except InvalidInput as error:
-            form.blame(error)
-        else:
-            flash(sentence, "done")
-            return go_to(url_for(".invoice", invoice_id=invoice_id))
-    return _draw_form(form, customer_id), 422
-
-
-def _draw_form(form: InvoiceForm, customer_id: int) -> str:
-    return page_or_partial(
-        "billing/new_invoice.html",
-        "billing/_invoice_form.html",
-        form=form,
-        customer=customers.get(g.account, customer_id),
-        lines_changed=form.is_submitted(),
-    )
 
 
 def _dialog(name: str, invoice_id: int, form: AnyForm, deed: Callable[[Invoice, AnyForm], str]) -> Answer:

@@ -28,6 +28,8 @@ FILLED = {
     "accent": "#8A2BE2",
     "mail_name": "Acme front desk",
     "invoice_prefix": "am",
+    "payment_days": "14",
+    "mails_invoices": "y",
 }
 
 
@@ -64,7 +66,15 @@ def test_an_operator_says_what_the_account_is(ana: Visitor, cast: Cast) -> None:
     assert cast.acme.accent == "#8a2be2"
     assert cast.acme.invoice_prefix == "AM"
     noted = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "account_changed")).one()
-    assert noted.details["fields"] == sorted(FILLED)
+    assert cast.acme.payment_days == 14
+    assert noted.details["fields"] == sorted(FILLED.keys() - {"mails_invoices"})
+
+
+def test_fees_are_no_longer_mailed_once_the_box_is_empty(ana: Visitor, cast: Cast) -> None:
+    ana.post(GENERAL, data={name: text for name, text in FILLED.items() if name != "mails_invoices"})
+
+    db.session.refresh(cast.acme)
+    assert not cast.acme.mails_invoices
 
 
 def test_saving_the_same_again_changes_and_notes_nothing(ana: Visitor) -> None:
@@ -91,6 +101,11 @@ def test_saving_the_same_again_changes_and_notes_nothing(ana: Visitor) -> None:
         ("mail_name", "Acme\u202eemcA", "a character nobody can see"),
         ("invoice_prefix", "", "One to eight letters"),
         ("invoice_prefix", "A B", "One to eight letters"),
+        ("payment_days", "", "A whole number of days from 0 to 90."),
+        ("payment_days", "-1", "A whole number of days from 0 to 90."),
+        ("payment_days", "1.5", "A whole number of days from 0 to 90."),
+        ("payment_days", "91", "A whole number of days from 0 to 90."),
+        ("payment_days", "\u0663", "A whole number of days from 0 to 90."),
     ],
 )
 def test_what_cannot_be_taken_is_said_at_the_field_and_stays_typed(

@@ -1,14 +1,17 @@
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from html import unescape
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 import time_machine
 
+from app import clock
 from app.accounts.models import User
-from app.billing import collecting
+from app.billing import collecting, printing
 from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
 from app.installations.models import InstallationState
@@ -130,10 +133,173 @@ class TestWriting:
         assert answer.status_code == 422
         assert "Say what is billed." in answer.text
 
-    def test_the_tax_rate_of_the_last_line_is_offered(self, ana: Visitor, customer: Customer) -> None:
-        make.invoice(customer, lines=[("Storage", "1", 1000, "23")])
+    def test_tax_and_currency_are_the_locations(self, ana: Visitor, cast: Cast) -> None:
+        there = make.location(cast.acme, "Leith", currency="GBP", tax_rate=Decimal(20))
+        customer = make.customer(cast.acme, location=there)
 
-        assert 'value="23"' in ana.get(f"/acme/customers/{customer.id}/invoices/new").text
+        page = ana.get(f"/acme/customers/{customer.id}/invoices/new").text
+        ana.post(f"/acme/customers/{customer.id}/invoices/new", data=LINE)
+
+        assert 'value="20"' in page
+        assert "Amounts are in GBP." in page
+        assert only_invoice().total == Money(1107, "GBP")
+
+    def test_it_is_due_after_the_days_that_the_account_gives(
+        self, ana: Visitor, cast: Cast, customer: Customer
+    ) -> None:
+        with unit_of_work():
+            db.session.merge(cast.acme).payment_days = 14
+
+        page = ana.get(f"/acme/customers/{customer.id}/invoices/new").text
+
+        assert (clock.today(cast.acme.timezone) + timedelta(days=14)).isoformat() in page
+
+    def test_discounts_of_lines_and_of_the_whole_are_taken_off_before_tax(
+        self, ana: Visitor, customer: Customer
+    ) -> None:
+        second = {"lines-1-description": "Parcel", "lines-1-quantity": "1", "lines-1-unit_price": "3"}
+        discounts = {"lines-0-discount": "10%", "lines-1-discount": "1,00", "discount": "5 %"}
+        address = f"/acme/customers/{customer.id}/invoices/new"
+
+        answer = ana.post(address, data={**LINE, **second, **discounts})
+
+        invoice = only_invoice()
+        assert [line.discount_minor for line in invoice.lines] == [90, 100]
+        assert (invoice.discount_minor, invoice.net_minor) == (51, 959)
+        page = ana.get(answer.location).text
+        for words in ("less 10% (€0.90)", "less €1.00", "Discount of 5%", "Sum of lines", printing.ROUNDING):
+            assert words in page
+
+    @pytest.mark.parametrize(
+        ("field", "typed", "sentence"),
+        [
+            ("lines-0-discount", "half", "is not an amount"),
+            ("lines-0-discount", "101%", "between 0 and 100 percent"),
+            ("lines-0-discount", "9.01", "takes off more than there is"),
+            ("discount", "-1", "without a minus sign"),
+            ("discount", "nan%", "is not a number"),
+            ("discount", "9.01", "takes off more than there is"),
+            ("lines-0-unit_price", "1,000", "can be read in two ways. Type 1000 or 1.000."),
+            ("lines-0-quantity", "1,000", "can be read in two ways. Type 1000 or 1.000."),
+        ],
+    )
+    def test_what_cannot_be_taken_off_is_refused_at_its_field(
+        self, ana: Visitor, customer: Customer, field: str, typed: str, sentence: str
+    ) -> None:
+        answer = ana.post(f"/acme/customers/{customer.id}/invoices/new", data={**LINE, field: typed})
+
+        assert answer.status_code == 422
+        assert re.search(rf'id="{field}-note">(?:(?!</p>).)*{re.escape(sentence)}', answer.text, re.DOTALL)
+        assert db.session.scalar(sa.select(sa.func.count()).select_from(Invoice)) == 0
+
+
+class TestDrafts:
+    @pytest.fixture
+    def draft(self, ana: Visitor, customer: Customer) -> Invoice:
+        typed = {
+            **LINE,
+            "lines-0-discount": "10%",
+            "discount": "1",
+            "due_on": "2026-12-05",
+            "note": "Hello",
+            "draft": "1",
+        }
+        ana.post(f"/acme/customers/{customer.id}/invoices/new", data=typed)
+        return only_invoice()
+
+    def test_an_invoice_can_be_kept_as_a_draft(self, ana: Visitor, draft: Invoice) -> None:
+        assert (draft.number, draft.status) == ("A-1001", InvoiceStatus.DRAFT)
+        assert f"/acme/invoices/{draft.id}/edit" in ana.get(f"/acme/invoices/{draft.id}").text
+
+    def test_its_form_holds_what_stands_on_it_and_saving_that_changes_nothing(
+        self, ana: Visitor, draft: Invoice
+    ) -> None:
+        page = ana.get(f"/acme/invoices/{draft.id}/edit").text
+
+        typed = {name: unescape(text) for name, text in re.findall(r'name="([^"]+)"[^>]*? value="([^"]*)"', page)}
+        assert (typed["lines-0-quantity"], typed["lines-0-unit_price"], typed["lines-0-discount"]) == (
+            "2",
+            "4.50",
+            "10%",
+        )
+        assert (typed["discount"], typed["due_on"], typed["lines-0-tax_rate"]) == ("1.00", "2026-12-05", "23")
+        before = draft.total
+        kept = {name: text for name, text in typed.items() if not name.endswith("_line")}
+        assert ana.post(f"/acme/invoices/{draft.id}/edit", data={**kept, "note": "Hello"}).status_code == 303
+        db.session.refresh(draft)
+        assert (draft.total, draft.note, len(draft.lines)) == (before, "Hello", 1)
+
+    @pytest.mark.parametrize("htmx", [False, True])
+    def test_lines_come_and_go_before_anything_is_saved(self, ana: Visitor, draft: Invoice, htmx: bool) -> None:
+        address = f"/acme/invoices/{draft.id}/edit"
+        grown = ana.post(address, data={**LINE, "add_line": "1"}, htmx=htmx)
+        second = {"lines-1-description": "Parcel", "lines-1-quantity": "1", "lines-1-unit_price": "3"}
+        shrunk = ana.post(address, data={**LINE, **second, "remove_line": "0"}, htmx=htmx)
+
+        assert (grown.status_code, shrunk.status_code) == (200, 200)
+        assert 'name="lines-1-description"' in grown.text
+        assert "Storage" not in shrunk.text
+        assert [line.description for line in only_invoice().lines] == ["Storage"]
+
+        ana.post(address, data={"lines-0-description": "Parcel", "lines-0-quantity": "1", "lines-0-unit_price": "3"})
+        assert [(line.position, line.description) for line in only_invoice().lines] == [(1, "Parcel")]
+        assert only_invoice().total == Money(300, "EUR")
+
+    def test_an_error_stands_beside_its_field_and_changes_nothing(self, ana: Visitor, draft: Invoice) -> None:
+        answer = ana.post(f"/acme/invoices/{draft.id}/edit", data={**LINE, "lines-0-unit_price": "much"})
+
+        assert answer.status_code == 422
+        assert re.search(r'id="lines-0-unit_price-note">.*“much” is not an amount', answer.text, re.DOTALL)
+        assert only_invoice().lines[0].unit_minor == 450
+
+    def test_what_was_issued_is_no_longer_rewritten(self, ana: Visitor, draft: Invoice) -> None:
+        ana.post(f"/acme/invoices/{draft.id}/issue")
+
+        asked, pressed = (
+            ana.get(f"/acme/invoices/{draft.id}/edit"),
+            ana.post(f"/acme/invoices/{draft.id}/edit", data=LINE),
+        )
+
+        assert (asked.status_code, pressed.status_code) == (409, 409)
+        assert "is no draft any more" in asked.text
+        assert only_invoice().discount_minor == 100
+
+
+class TestADiscountLater:
+    def test_it_is_taken_off_a_pending_invoice_and_takes_the_place_of_an_earlier_one(
+        self, ana: Visitor, customer: Customer
+    ) -> None:
+        invoice = make.invoice(customer)
+        for typed in ("50%", "2"):
+            assert ana.post(f"/acme/invoices/{invoice.id}/discount", data={"discount": typed}).status_code == 303
+
+        db.session.refresh(invoice)
+        assert (invoice.discount_minor, invoice.net_minor, invoice.total_minor) == (200, 800, 984)
+        assert 'value="2.00"' in ana.get(f"/acme/invoices/{invoice.id}/discount").text
+        ana.post(f"/acme/invoices/{invoice.id}/discount", data={"discount": ""})
+        db.session.refresh(invoice)
+        assert invoice.total_minor == 1230
+
+    def test_more_than_there_is_is_refused(self, ana: Visitor, customer: Customer) -> None:
+        invoice = make.invoice(customer)
+
+        answer = ana.post(f"/acme/invoices/{invoice.id}/discount", data={"discount": "10.01"})
+
+        assert answer.status_code == 422
+        assert "takes off more than there is" in answer.text
+
+    def test_a_credit_that_leaves_less_than_the_discount_is_refused_at_its_price(
+        self, ana: Visitor, customer: Customer
+    ) -> None:
+        invoice = make.invoice(customer)
+        ana.post(f"/acme/invoices/{invoice.id}/discount", data={"discount": "5"})
+
+        typed = {"description": "Credit", "quantity": "1", "unit_price": "-6", "tax_rate": "23"}
+        answer = ana.post(f"/acme/invoices/{invoice.id}/lines/new", data=typed)
+
+        assert answer.status_code == 422
+        assert re.search(r'id="unit_price-note">.*more than is left', answer.text, re.DOTALL)
+        assert len(only_invoice().lines) == 1
 
 
 class TestOneInvoice:
