@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict
+from typing import Any
 
 from flask_wtf import FlaskForm
 from flask_wtf.file import FileField
@@ -30,8 +31,8 @@ class GeneralForm(OfficeForm):
 
     def general(self) -> General:
         """What was typed."""
-        typed = {name: self[name].data or "" for name in General.__slots__}
         days = tidy(self.payment_days.data or "")
+        typed: dict[str, Any] = {name: self[name].data or "" for name in General.__slots__}
         typed["payment_days"] = int(days) if re.fullmatch(r"[0-9]{1,4}", days) else -1  # what is no number of days
         typed["mails_invoices"] = self.mails_invoices.data
         return General(**typed)
