@@ -19,6 +19,7 @@ from plugins.mail_monitor import credentials, testing
 from plugins.mail_monitor.address_lists import address_key, plain_key
 from plugins.mail_monitor.egress import Guard
 from plugins.mail_monitor.models import (
+    ANOTHER,
     ConnectionTest,
     DeletePolicy,
     EmailAccount,
@@ -138,6 +139,8 @@ def save(
         row = EmailAccount(account_id=account.id, installation_id=installation.id)
         db.session.add(row)
     other_connection = not is_new and settings.connection != settings_of(row).connection
+    if other_connection:
+        _doubt_numbers(row, settings.incoming)
     _fill(row, settings)
     _note_agreement(row, newly_agreed=newly_agreed)
     _flush(row)
@@ -194,6 +197,13 @@ def _is_watched_so(settings: AccountSettings, row: EmailAccount | None) -> bool:
     if row is None or not row.active or settings.incoming.password or settings.outgoing.password:
         return False
     return settings.connection == settings_of(row).connection
+
+
+def _doubt_numbers(row: EmailAccount, incoming: ServerSettings) -> None:
+    """Another mailbox may lie behind it now: the numbers of the one before say nothing about it, even if they fit."""
+    if (incoming.host.lower(), incoming.user) != (row.incoming_host.lower(), row.incoming_user):
+        for folder in row.folders:
+            folder.uidvalidity = ANOTHER
 
 
 def _newly_agreed(row: EmailAccount | None, policy: DeletePolicy, *, agrees: bool) -> bool:

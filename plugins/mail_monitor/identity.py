@@ -3,6 +3,8 @@
 import hashlib
 import re
 
+from plugins.mail_monitor.headers import Headers
+
 # What an id is found by when it stands in one of the forms that mail programs write.
 _BRACKETED = re.compile(r"<([^<>]*)>")
 _CONTROLS = re.compile(r"[\x00-\x20\x7f-\x9f\ud800-\udfff]+")
@@ -24,6 +26,11 @@ def ids_in(text: str, most: int = 50) -> list[str]:
 def message_key(normal: str) -> str:
     """A Message-ID as 64 characters that fit an index, however long it is; "" for none."""
     return hashlib.sha256(normal.encode("utf-8", "surrogatepass")).hexdigest() if normal else ""
+
+
+def key_of_head(head: bytes) -> str:
+    """The `message_key` of a mail with this header."""
+    return message_key(normal_id(Headers.read(head).first("message-id").decode("utf-8", errors="replace")))
 
 
 def fingerprint(message_id: str, body_hash: str, sender: str, date_text: str, subject: str) -> str:

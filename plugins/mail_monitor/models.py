@@ -153,6 +153,10 @@ class FolderKind(StrEnum):
     SENT = "sent"
 
 
+# In place of a UIDVALIDITY: what lies under this name now is another folder than the one that was read.
+ANOTHER = -1
+
+
 class Folder(Base):
     """One watched folder and how far it was read. Every UID up to `cursor` is settled, except those in `owed`."""
 

@@ -41,7 +41,7 @@ def quarantine(
                 "code": problem.code,
                 "reason": problem.reason[:300],
                 "tries": tries,
-                "message_key": identity.message_key(envelope.message_id),
+                "message_key": identity.key_of_head(item.head),
                 "subject": envelope.subject[:200],
                 "sender": envelope.sender.address[:254],
                 "header_text": item.head[:8000].decode("utf-8", errors="replace").replace("\0", "").strip(),

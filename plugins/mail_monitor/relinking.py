@@ -6,6 +6,7 @@ what came meanwhile, and is read like any other mail, without telling anybody.
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import sqlalchemy as sa
 import structlog
@@ -14,17 +15,18 @@ from app import audit, clock
 from app.db import db, unit_of_work
 from plugins.mail_monitor import identity
 from plugins.mail_monitor.fetched import Fetched
-from plugins.mail_monitor.headers import Headers
 from plugins.mail_monitor.intake import Reader
 from plugins.mail_monitor.mailbox import FolderState
-from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.models import ANOTHER, EmailAccount, Folder
 from plugins.mail_monitor.places import FolderPlace, settled_among
 from plugins.mail_monitor.records import Sighting
 from plugins.mail_monitor.turns import Tally, Turn
-from plugins.mail_monitor.waiting import Stub
+from plugins.mail_monitor.waiting import Quarantined, Stub
 
 log = structlog.get_logger()
 
+Numbered = Sighting | Quarantined
+NUMBERED: tuple[Any, ...] = (Sighting, Quarantined)
 OFTEN = 3  # times a day; from then on the page says that this server's numbers cannot be relied on
 
 
@@ -42,21 +44,22 @@ def begin(turn: Turn, place: FolderPlace, state: FolderState) -> FolderPlace:
         recent = folder.rebuilt_at is not None and folder.rebuilt_at > now - timedelta(days=1)
         folder.rebuilt_times = folder.rebuilt_times + 1 if recent else 1
         folder.rebuilt_at = now
-        if state.uidvalidity == folder.uidvalidity:
-            # Old sightings would be taken for messages of today.
-            _forget_numbers(session, folder)
+        _forget_numbers(session, folder, state.uidvalidity)
         session.execute(sa.delete(Stub).where(Stub.folder_id == folder.id))
+        sentence = _sentence(folder)
         folder.uidvalidity, folder.cursor = state.uidvalidity, max(0, state.uidnext - 1)
         folder.owed, folder.in_hand = {}, []
         folder.relinking = {"next": 1, "last": folder.cursor}
         row = session.get_one(EmailAccount, turn.email_account_id)
-        row.note, row.noted_at = _sentence(folder), now
+        row.note, row.noted_at = sentence, now
         audit.record("mailbox_rebuilt", row, folder=folder.name, times=folder.rebuilt_times)
         log.warning("mailbox_rebuilt", email_account_id=row.id, folder=folder.name, times=folder.rebuilt_times)
         return FolderPlace.of(folder)
 
 
 def _sentence(folder: Folder) -> str:
+    if folder.uidvalidity == ANOTHER:
+        return f"{folder.name} is another folder than before. Everything in it is linked again; nothing is filed twice."
     if folder.rebuilt_times >= OFTEN:
         return (
             f"The server renumbers {folder.name} again and again. Messages are recognised by what they are instead, "
@@ -65,15 +68,19 @@ def _sentence(folder: Folder) -> str:
     return f"The server rebuilt {folder.name}. Everything in it is linked again; nothing is filed twice."
 
 
-def _forget_numbers(session: sa.orm.Session, folder: Folder) -> None:
-    """Sightings keep what tells a message apart, under a validity that no server gives."""
-    lowest = session.scalar(sa.select(sa.func.min(Sighting.uidvalidity)).where(Sighting.folder_id == folder.id)) or 0
-    session.execute(
-        sa.update(Sighting)
-        .where(Sighting.folder_id == folder.id, Sighting.uidvalidity == folder.uidvalidity)
-        .values(uidvalidity=min(lowest, 0) - 1)
-        .execution_options(synchronize_session=False)
-    )
+def _forget_numbers(session: sa.orm.Session, folder: Folder, uidvalidity: int) -> None:
+    """A validity that was there before, as after a restored backup: its old numbers mean other messages today.
+
+    Rows keep what tells a message apart, under a validity that no server gives.
+    """
+    for model in NUMBERED:
+        lowest = session.scalar(sa.select(sa.func.min(model.uidvalidity)).where(model.folder_id == folder.id)) or 0
+        session.execute(
+            sa.update(model)
+            .where(model.folder_id == folder.id, model.uidvalidity == uidvalidity)
+            .values(uidvalidity=min(lowest, ANOTHER) - 1)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def work(turn: Turn, place: FolderPlace) -> bool:
@@ -104,19 +111,20 @@ def link_known(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetc
     keys = {one.uid: key_of(one) for one in seen}
     with unit_of_work() as session:
         turn.lease.renew()
-        rows = session.scalars(
-            sa.select(Sighting)
-            .where(Sighting.folder_id == place.folder_id, Sighting.uidvalidity != place.uidvalidity)
-            .where(Sighting.message_key.in_(sorted(set(keys.values()))))
-            .order_by(Sighting.uid)
-        ).all()
-        unlinked: dict[tuple[str, int], list[Sighting]] = {}
-        for row in rows:
-            unlinked.setdefault((row.message_key, row.size), []).append(row)
+        unlinked: dict[tuple[str, int], list[Numbered]] = {}
+        for model in NUMBERED:
+            rows = session.scalars(
+                sa.select(model)
+                .where(model.folder_id == place.folder_id, model.uidvalidity != place.uidvalidity)
+                .where(model.message_key.in_(sorted(set(keys.values()))))
+                .order_by(model.uid)
+            )
+            for row in rows:
+                unlinked.setdefault((row.message_key, row.size), []).append(row)
         others = []
         for one in seen:
             same = unlinked.get((keys[one.uid], one.size), [])
-            match = next((row for row in same if row.received_at == one.received_at), same[0] if same else None)
+            match = _match(one, same)
             if match is None:
                 others.append(one)
             else:
@@ -126,10 +134,12 @@ def link_known(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetc
     return [one for one in others if one.received_at >= place.watched_from]
 
 
+def _match(one: Fetched, same: Sequence[Numbered]) -> Numbered | None:
+    """The row of a message among those of its id and size. Without an id the server's date must be the same, too."""
+    fallback = next((row for row in same if row.message_key), None)
+    return next((row for row in same if row.received_at == one.received_at), fallback)
+
+
 def key_of(one: Fetched) -> str:
-    """What a message is recognised by: its Message-ID as `identity.message_key`; "" without one."""
-    return identity.message_key(identity.normal_id(_message_id(one.bodies.get("HEADER", b""))))
-
-
-def _message_id(head: bytes) -> str:
-    return Headers.read(head).first("message-id").decode("utf-8", errors="replace")
+    """What a message is recognised by; "" without a Message-ID."""
+    return identity.key_of_head(one.bodies.get("HEADER", b""))

@@ -1,5 +1,7 @@
 """Quarantine, looked at again: on request the stored original is read once more, without asking the server."""
 
+from dataclasses import replace
+
 import sqlalchemy as sa
 
 from app import clock
@@ -85,7 +87,8 @@ def _file_if_possible(turn: Turn, row_id: int, raw: bytes, letter: Letter) -> No
 def _file(turn: Turn, row_id: int, raw: bytes, letter: Letter) -> None:
     row = db.session.get_one(Quarantined, row_id)
     account = db.session.get_one(EmailAccount, turn.email_account_id)
-    place = FolderPlace.of(db.session.get_one(Folder, row.folder_id))
+    # Its number may be one of a mailbox that was rebuilt since.
+    place = replace(FolderPlace.of(db.session.get_one(Folder, row.folder_id)), uidvalidity=row.uidvalidity)
     known = knowledge(account, [letter.envelope])
     decision = decide(letter.envelope, known, outgoing=place.is_sent)
     item = Item(row.uid, row.size, row.received_at, split_head(raw)[0], letter.envelope, decision)

@@ -25,7 +25,7 @@ from plugins.mail_monitor import (
 from plugins.mail_monitor.folder_names import sent_folder
 from plugins.mail_monitor.intake import Reader, all_of_them
 from plugins.mail_monitor.mailbox import FolderState
-from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind
+from plugins.mail_monitor.models import ANOTHER, EmailAccount, Folder, FolderKind
 from plugins.mail_monitor.places import FolderPlace, own_up, places_of
 from plugins.mail_monitor.turns import Tally, Turn
 
@@ -152,7 +152,7 @@ def _examine(turn: Turn, place: FolderPlace) -> tuple[FolderPlace, FolderState] 
             return None
         turn.lease.renew()
         folder = session.get_one(Folder, place.folder_id)
-        folder.name = found.name
+        folder.name, folder.uidvalidity = found.name, ANOTHER
         place = FolderPlace.of(folder)
     return place, turn.examine(place.name)
 

@@ -103,6 +103,8 @@ class FakeMailbox(Mailbox):
 
     def examine(self, folder: str) -> FolderState:
         self._fake._maybe_fail(f"examine {folder}")
+        if folder not in self._fake.folders:
+            raise Refused(f"The folder {folder} is not there any more.", code="folder")
         self._name = folder
         found = self._fake.folders[folder]
         return FolderState(found.uidvalidity, found.uidnext, len(found.messages))

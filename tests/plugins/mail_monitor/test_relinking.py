@@ -1,17 +1,22 @@
 """A mailbox that the server rebuilt: everything is linked anew, nothing is filed twice, nobody is told."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 import sqlalchemy as sa
 
 from app import clock
-from app.db import db
-from plugins.mail_monitor.models import EmailAccount, Folder
+from app.db import db, unit_of_work
+from app.installations.models import Installation
+from plugins.mail_monitor import accounts, quarantine, testing
+from plugins.mail_monitor.models import ConnectionTestState, EmailAccount, Folder
 from plugins.mail_monitor.records import Message, Sighting
-from plugins.mail_monitor.waiting import Stub
+from plugins.mail_monitor.settings import AccountSettings
+from plugins.mail_monitor.waiting import Quarantined, QuarantineState, Stub
 from tests import make
 from tests.cast import Cast
-from tests.fakes.mailbox import FakeServer
+from tests.fakes.mailbox import FakeFolder, FakeServer
 from tests.plugins.mail_monitor.conftest import rows_of
 from tests.plugins.mail_monitor.letters import mail
 from tests.plugins.mail_monitor.test_scanning import BROKEN, Scan, filed, folder_of
@@ -134,3 +139,98 @@ def test_a_slice_that_ends_in_the_middle_goes_on_where_it_stopped(
     seen = db.session.scalars(sa.select(Sighting.uid).join(Folder).where(Folder.kind == "inbox")).all()
     assert sorted(seen) == list(range(1, 121))
     assert len(filed()) == 120
+
+
+def test_a_new_message_without_an_id_is_not_taken_for_an_old_one_of_its_size(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    old = server.inbox.put(mail(text="Yes.", message_id=""))
+    scan(desk)
+    del server.inbox.messages[old]
+    server.inbox.put(mail(text="No!!", message_id=""), clock.now() + timedelta(minutes=3))
+    server.inbox.rebuild()
+    assert scan(desk).filed == 1
+    assert sorted(one.text for one in rows_of(Message)) == ["No!!", "Yes."]
+
+
+def test_a_number_of_a_validity_that_comes_back_means_another_message(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.put(mail(subject="Stays"))
+    gone = server.inbox.put(mail(subject="Goes"))
+    scan(desk)
+    del server.inbox.messages[gone]
+    server.inbox.rebuild()
+    scan(desk)
+    server.inbox.rebuild()
+    server.inbox.uidvalidity = 7
+    server.inbox.put(mail(subject="Under a number that was there before"))
+    scan(desk)
+    assert sorted(subject for subject, _ in filed()) == ["Goes", "Stays", "Under a number that was there before"]
+
+
+@pytest.mark.parametrize("message_id", ["Message-ID: <bomb@quill.example>\r\n", ""])
+def test_what_is_in_quarantine_stays_one_and_stays_settled(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, message_id: str
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.uidnext = 9
+    head = f"From: tamsin@quill.example\r\nSubject: Bomb\r\n{message_id}Content-Type: multipart/mixed; boundary=b"
+    server.inbox.put(f"{head}\r\n\r\n".encode() + b"--b\r\n\r\nx\r\n" * 600)
+    scan(desk)
+    with unit_of_work():
+        quarantine.ignore(cast.acme, rows_of(Quarantined)[0].id, "Ana Alder")
+    for validity in (8, 9):
+        server.inbox.rebuild()
+        scan(desk)
+        kept = [(one.state, one.uidvalidity, one.uid) for one in rows_of(Quarantined)]
+        assert kept == [(QuarantineState.IGNORED, validity, 1)]
+
+
+def test_another_mailbox_behind_the_same_account_is_read_from_its_beginning(
+    cast: Cast,
+    desk: EmailAccount,
+    installation: Installation,
+    settings: AccountSettings,
+    server: FakeServer,
+    scan: Scan,
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    both = mail(subject="Moved along")
+    for raw in (mail(subject="Stays there"), both, mail(subject="Stays there, too")):
+        server.inbox.put(raw)
+    scan(desk)
+    server.folders = {"INBOX": FakeFolder(), "Sent": FakeFolder()}  # with the validity of the other one
+    for raw in (mail(subject="New 1"), both, *(mail(subject=f"New {number}") for number in (2, 3, 4))):
+        server.inbox.put(raw)
+    other = replace(settings, incoming=replace(settings.incoming, user="office"))
+    with unit_of_work() as session:
+        row = session.get_one(EmailAccount, desk.id)
+        test = testing.begin(installation, other, row, "Ana Alder", ring=False)
+        test.state = ConnectionTestState.PASSED
+        accounts.save(cast.acme, installation, other, row, test)
+    scan(desk)
+    subjects = [subject for subject, _ in filed()]
+    assert sorted(subjects) == [
+        "Moved along",
+        *(f"New {number}" for number in (1, 2, 3, 4)),
+        "Stays there",
+        "Stays there, too",
+    ]
+
+
+def test_a_folder_of_sent_mail_under_another_name_is_linked_anew(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    first, second = (mail("desk@acme.example", "tamsin@quill.example", subject=one) for one in ("First", "Second"))
+    server.sent.put(first)
+    scan(desk)
+    del server.folders["Sent"]
+    renamed = server.folders["Sent Items"] = FakeFolder()
+    renamed.put(second)
+    renamed.put(first)
+    scan(desk)
+    assert sorted(subject for subject, _ in filed()) == ["First", "Second"]
