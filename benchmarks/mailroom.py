@@ -15,7 +15,7 @@ from email import policy
 from email.message import EmailMessage
 from pathlib import Path
 
-from imap_tools import MailBox
+from imap_tools import MailBox, MailMessage
 
 from app.accounts.models import Account
 from app.db import unit_of_work
@@ -149,10 +149,13 @@ class Mailroom:
             return spent
 
     def headers_by_imap_tools(self, user: str) -> float:
-        """Seconds that imap-tools takes to read all headers, as many at once as it can."""
+        """Seconds that imap-tools takes to read all headers, as many at once as it can.
+
+        Of each it reads what decides whose message it is: it decodes no field before somebody asks for it.
+        """
         begun = time.perf_counter()
         with self.signed_in(user) as mailbox:
-            count = sum(1 for one in mailbox.fetch(headers_only=True, mark_seen=False, bulk=True) if one.subject)
+            count = sum(map(_is_read, mailbox.fetch(headers_only=True, mark_seen=False, bulk=True)))
         spent = time.perf_counter() - begun
         assert count == self.read_uids(user), count
         return spent
@@ -196,6 +199,12 @@ def django_python(folder: Path) -> Path | None:
         "django<5",
     ]
     return None if subprocess.run(install, check=False, stderr=subprocess.DEVNULL).returncode else python
+
+
+def _is_read(mail: MailMessage) -> bool:
+    """Sender, recipients, subject, date and id of a message."""
+    people = mail.from_values, mail.to_values, mail.cc_values, mail.bcc_values, mail.reply_to_values
+    return any(people) and bool(mail.subject and mail.date_str and mail.obj["message-id"] and mail.date.year)
 
 
 def _sender(number: int, customers: int) -> str:

@@ -19,7 +19,7 @@ _SIMPLE = re.compile(rb"(?:\"([^\"\\]*)\"|([^\"\\<>@(),:;]*))\s*<(" + _PLAIN + r
 DOTLESS = {"gmail.com", "googlemail.com"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Named:
     """An address and the name written beside it. `is_angled` says that it stood between < and >."""
 

@@ -1,9 +1,11 @@
 """Messages in hand: first their headers, then whose they are, then the bodies of those that belong to somebody.
 
-A batch is at most 100 messages and 8 MB of bodies, so that a mailbox of any size costs the same memory. While the
-child reads one batch the next one is fetched.
+Headers are looked at 500 at a time; of these, a batch is as many as bring at most 100 bodies and 8 MB, so that a
+mailbox of any size costs the same memory and strangers' mail costs next to nothing. While one batch is filed the child
+reads the next one.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,7 +25,8 @@ from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Repor
 from plugins.mail_monitor.sending_models import Outgoing
 from plugins.mail_monitor.turns import Turn
 
-MOST_MESSAGES = 100
+MOST_HEADERS = 500
+MOST_BODIES = 100
 MOST_BYTES = 8 * 1024 * 1024
 MB = 1024 * 1024
 COME_BACK_WITHIN = timedelta(days=14)
@@ -57,7 +60,6 @@ class Batch:
     partial: dict[int, Letter] = field(default_factory=dict)
     reading: "Future[list[Letter | Unreadable]] | None" = None
     letters: dict[int, Letter | Unreadable] = field(default_factory=dict)
-    is_settled: bool = False
     storing: "Future[dict[bytes, str]] | None" = None
 
     @property
@@ -148,23 +150,31 @@ def knowledge(row: EmailAccount, envelopes: Sequence[Envelope]) -> Known:
 
 
 def portions(uids: Sequence[int]) -> Iterator[list[int]]:
-    """UIDs in lists of at most `MOST_MESSAGES`."""
-    for start in range(0, len(uids), MOST_MESSAGES):
-        yield list(uids[start : start + MOST_MESSAGES])
+    """UIDs, in order, in lists of at most `MOST_HEADERS`."""
+    ordered = sorted(uids)
+    for start in range(0, len(ordered), MOST_HEADERS):
+        yield ordered[start : start + MOST_HEADERS]
 
 
 def split(place: FolderPlace, uids: Sequence[int], items: Sequence[Item]) -> Iterator[Batch]:
-    """The same messages as batches whose bodies fit into memory; a large one is alone. Gone ones go with the first."""
-    gone = sorted(set(uids) - {item.uid for item in items})
-    batch, weight = Batch(place, gone, []), 0
-    for item in items:
+    """The same messages, in order, as batches whose bodies fit into memory; a large one is alone.
+
+    Every batch settles all UIDs up to its last one, gone ones included, so that whoever stops between two batches
+    has left nothing out.
+    """
+    left = deque(sorted(uids))
+    batch, bodies, weight = Batch(place, [], []), 0, 0
+    for item in sorted(items, key=lambda one: one.uid):
         size = min(item.size, MB) if item.is_too_large else item.size if item.needs_body else 0
-        if batch.items and weight + size > MOST_BYTES:
+        if bodies and item.needs_body and (bodies == MOST_BODIES or weight + size > MOST_BYTES):
             yield batch
-            batch, weight = Batch(place, [], []), 0
+            batch, bodies, weight = Batch(place, [], []), 0, 0
         batch.items.append(item)
-        batch.uids.append(item.uid)
+        while left and left[0] <= item.uid:
+            batch.uids.append(left.popleft())
+        bodies += item.needs_body
         weight += size
+    batch.uids.extend(left)
     yield batch
 
 

@@ -5,7 +5,9 @@ answer is malformed or the worker is killed, its messages are owed: each is trie
 touched, and only a message that fails alone three times is put into quarantine.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,6 +54,15 @@ def all_of_them(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fet
     return seen
 
 
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """Messages in hand whose headers are here, and the child's word on these."""
+
+    uids: list[int]
+    seen: list[Fetched]
+    reading: "Future[list[Envelope]] | None"
+
+
 @dataclass(slots=True)
 class Reader:
     """Reads in one folder. `note` joins every transaction, `sieve` drops what needs no reading."""
@@ -61,55 +72,71 @@ class Reader:
     note: Note = no_note
     sieve: Sieve = all_of_them
     news_from: datetime | None = None  # somebody is told of what came since then; None tells nobody
+    _waiting: Batch | None = None  # fetched, not filed yet
 
     def read(self, uids: Sequence[int]) -> bool:
-        """Read messages in chunks, one being filed while the child reads the next; False when the turn ended before.
+        """Read messages chunk by chunk; False when the turn ended before.
 
         Raises the `Outside` error of a connection that broke: what was fetched by then is filed, the rest is owed.
         """
-        waiting: Batch | None = None
-        for chunk in portions(uids):
-            if self.turn.is_over:
-                self._finish(waiting)
-                return False
-            take_in_hand(self.turn, self.place, chunk)
+        left = deque(portions(uids))
+        while left and not self.turn.is_over:
             try:
-                waiting = self._fetch(chunk, waiting)
+                self._read_chunks(left)
             except (ParserDied, *NOT_STORED):
-                self._finish(waiting)
-                waiting = None
-                self._owe(chunk)
-            except Outside:
-                self._finish(waiting)
-                self._owe(chunk)
+                self._finish()
+                self._owe()
+            except NotSent:
+                self._finish()
+                self._owe()
                 raise
-        self._finish(waiting)
-        return True
+            except Outside:
+                # Told to wait, or to sign in: nothing is wrong with these messages.
+                self._finish()
+                self._put_back()
+                raise
+        return not self._put_back() and not left
 
     def _mailbox(self) -> Mailbox:
         return self.turn.at(self.place.name, self.place.uidvalidity)
 
-    def _fetch(self, chunk: list[int], waiting: Batch | None) -> Batch | None:
-        found = self._mailbox().headers(chunk)
-        seen = self.sieve(self.turn, self.place, sorted(found.values(), key=lambda one: one.uid))
-        reading = begin_look(self.turn, seen)
-        self._finish(waiting)
-        for batch in split(self.place, chunk, look(self.turn, self.place, seen, reading)):
-            batch.fetch(self.turn)
-            self._finish(waiting)
-            waiting = batch
-        return waiting
+    def _read_chunks(self, left: deque[list[int]]) -> None:
+        """Three things at once: the child reads a chunk's headers while the one before is fetched and filed."""
+        ahead = self._begin(left)
+        while ahead is not None:
+            chunk, ahead = ahead, self._begin(left)
+            self._read_chunk(chunk)
+        self._finish()
 
-    def _finish(self, batch: Batch | None) -> None:
+    def _begin(self, left: deque[list[int]]) -> _Chunk | None:
+        """Take the next chunk in hand and get its headers."""
+        if not left or self.turn.is_over:
+            return None
+        uids = left.popleft()
+        take_in_hand(self.turn, self.place, uids)
+        found = self._mailbox().headers(uids)
+        seen = self.sieve(self.turn, self.place, sorted(found.values(), key=lambda one: one.uid))
+        return _Chunk(uids, seen, begin_look(self.turn, seen))
+
+    def _read_chunk(self, chunk: _Chunk) -> None:
+        """Fetch and file a chunk batch by batch, each being filed while the child reads the next one."""
+        for batch in split(self.place, chunk.uids, look(self.turn, self.place, chunk.seen, chunk.reading)):
+            if self.turn.is_over:
+                return
+            batch.fetch(self.turn)
+            self._finish()
+            self._waiting = batch
+
+    def _finish(self) -> None:
         """File what the child has read; if it died over it, its messages are owed one at a time."""
-        if batch is None or batch.is_settled:
+        batch, self._waiting = self._waiting, None
+        if batch is None:
             return
         try:
             batch.finish_reading(self.turn)
             self._file(batch)
         except (ParserDied, *NOT_STORED):
             self._owe(batch.uids)
-            batch.is_settled = True
 
     def _file(self, batch: Batch, tries: int = 1) -> None:
         turn = self.turn
@@ -125,16 +152,26 @@ class Reader:
             put_down(folder, missing, settled=False)
             tally.seen -= len(missing)
             self.note(folder, batch.uids, tally)
-        batch.is_settled = True
         turn.tally.add(tally)
 
-    def _owe(self, uids: Sequence[int]) -> None:
+    def _owe(self, uids: Sequence[int] | None = None) -> None:
+        """Owe `uids`, or all that is in hand, one at a time."""
         db.session.rollback()
         with unit_of_work() as session:
             self.turn.lease.renew()
             folder = session.get_one(Folder, self.place.folder_id)
-            put_down(folder, [uid for uid in uids if uid in folder.in_hand], settled=False)
-            self.note(folder, uids, Tally())
+            owed = [uid for uid in folder.in_hand if uids is None or uid in uids]
+            put_down(folder, owed, settled=False)
+            self.note(folder, owed, Tally())
+
+    def _put_back(self) -> bool:
+        """Let go of what is still in hand, for the next turn to find beyond the cursor; whether there was anything."""
+        db.session.rollback()
+        with unit_of_work() as session:
+            self.turn.lease.renew()
+            folder = session.get_one(Folder, self.place.folder_id)
+            left, folder.in_hand = folder.in_hand, []
+        return bool(left)
 
     def read_owed(self) -> bool:
         """Try each owed message alone, until it is filed or quarantined; False when the turn ended before.

@@ -1,4 +1,7 @@
-"""Plain data that reading a mail gives: what its header says, what is in it, or why it could not be read."""
+"""Plain data that reading a mail gives: what its header says, what is in it, or why it could not be read.
+
+It comes out of a child process by the hundred; without slots it is unpickled without running any Python.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,7 +9,7 @@ from datetime import datetime
 from plugins.mail_monitor.address_lists import Named
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sender:
     """Who a mail says it is from. With a `doubt` (a sentence) nobody is to be believed to have written it."""
 
@@ -16,7 +19,7 @@ class Sender:
     mentioned: tuple[str, ...] = ()  # every address that From holds anywhere, names included
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Envelope:
     """What the header says."""
 
@@ -37,7 +40,7 @@ class Envelope:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class File:
     """A part that is not the text: always offered as a download."""
 
@@ -47,7 +50,7 @@ class File:
     content_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Failure:
     """A recipient whom a mail did not reach, and why, as the server said it."""
 
@@ -55,7 +58,7 @@ class Failure:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Report:
     """What a report about delivery says: the ids of the mail it may be about, the likeliest first."""
 
@@ -63,7 +66,7 @@ class Report:
     failures: tuple[Failure, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Letter:
     """A whole mail: every leaf of it is in `text` or `html`, or a file."""
 
@@ -77,7 +80,7 @@ class Letter:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unreadable:
     """Why a mail could not be read: a short code and a sentence."""
 
@@ -85,7 +88,7 @@ class Unreadable:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SafeHtml:
     """The HTML of a mail as it may be shown, or the sentence why there is none to show."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.errors import NotFound
 
-WRITERS = 8
+WRITERS = 4
 LOCK = ".lock"
 
 
@@ -61,7 +61,7 @@ class Store:
 
     def old(self, account_id: int, before: datetime) -> Iterator[list[str]]:
         """The hashes of all that was stored before a moment and not stored again since, a folder at a time."""
-        for folder in sorted((self._folder / str(account_id)).glob("[0-9a-f][0-9a-f]")):
+        for folder in sorted((self._folder / str(account_id)).glob("[0-9a-f]")):
             with os.scandir(folder) as entries:
                 found = [entry.name for entry in entries if entry.stat().st_mtime < before.timestamp()]
             for name in found:
@@ -101,7 +101,7 @@ class Store:
     def _path(self, account_id: int, digest: str) -> Path:
         if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
             raise NotFound
-        return self._folder / str(account_id) / digest[:2] / digest
+        return self._folder / str(account_id) / digest[0] / digest
 
 
 def _is_there(path: Path) -> bool:

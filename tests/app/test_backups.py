@@ -85,7 +85,7 @@ def furnish(app: Flask) -> None:
         make.installation(acme, "example")
         with unit_of_work() as session:
             session.add(AuditEntry(at=customer.signed_up_at, actor="x", action="y", details={"list": [1.5, None, "ä"]}))
-    mail = app.config["SETTINGS"].files / "mail" / "1" / "ab"
+    mail = app.config["SETTINGS"].files / "mail" / "1" / "a"
     mail.mkdir(parents=True)
     (mail / "abcd").write_bytes(bytes(range(256)))
     (mail / ".abcd.tmp").write_bytes(b"half written")
@@ -107,7 +107,7 @@ def test_everything_comes_back_into_either_database(
     assert json.loads(brought.output) == json.loads(kept.output)
     assert json.loads(kept.output)["files"] == 1
     assert stored(new) == stored(old)
-    file = new.config["SETTINGS"].files / "mail" / "1" / "ab" / "abcd"
+    file = new.config["SETTINGS"].files / "mail" / "1" / "a" / "abcd"
     assert file.read_bytes() == bytes(range(256))
     with new.app_context():
         entry = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "y")).one()

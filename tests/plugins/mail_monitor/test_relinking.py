@@ -122,8 +122,9 @@ def test_a_server_that_renumbers_again_and_again_is_named(
 
 
 def test_a_slice_that_ends_in_the_middle_goes_on_where_it_stopped(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("plugins.mail_monitor.batches.MOST_HEADERS", 100)
     make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(120):
         server.inbox.put(mail(subject=str(number)))

@@ -11,12 +11,13 @@ from app import clock
 from app.billing.models import CustomerStatus
 from app.db import db, unit_of_work
 from app.errors import Capped, NotSent, Refused
+from plugins.mail_monitor.batches import Batch
 from plugins.mail_monitor.letters import Letter
 from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind, Trouble
 from plugins.mail_monitor.parser import Parser, ParserDied
 from plugins.mail_monitor.records import Attachment, Direction, Filing, Message, Role, Sighting
 from plugins.mail_monitor.settings import AccountSettings, ServerSettings
-from plugins.mail_monitor.turns import Tally, store
+from plugins.mail_monitor.turns import Tally, Turn, store
 from plugins.mail_monitor.waiting import Quarantined, Stub
 from tests import make
 from tests.cast import Cast
@@ -150,13 +151,13 @@ def test_a_message_that_goes_while_it_is_read_is_passed(
     assert folder_of(desk).owed == {}
 
 
-def test_a_connection_that_breaks_between_two_chunks_loses_and_doubles_nothing(
+def test_a_connection_that_breaks_between_two_batches_loses_and_doubles_nothing(
     cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
     make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(110):
         server.inbox.put(mail(subject=str(number)))
-    server.faults = [*[None] * len(("open", "examine", "uids", "headers", "whole", "headers")), BROKEN]
+    server.faults = [*[None] * len(("open", "examine", "uids", "headers", "whole")), BROKEN]
     scan(desk)
     assert db.session.get_one(EmailAccount, desk.id).trouble == Trouble.NETWORK
     assert len(rows_of(Message)) == 100
@@ -164,6 +165,57 @@ def test_a_connection_that_breaks_between_two_chunks_loses_and_doubles_nothing(
     assert sorted(int(subject) for subject, _ in filed()) == list(range(110))
     assert folder_of(desk).owed == {}
     assert db.session.get_one(EmailAccount, desk.id).trouble is None
+
+
+def test_a_connection_that_breaks_over_the_next_headers_loses_and_doubles_nothing(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugins.mail_monitor.batches.MOST_HEADERS", 4)
+    make.customer(cast.acme, email="tamsin@quill.example")
+    for number in range(10):
+        server.inbox.put(mail(subject=str(number)))
+    server.faults = [*[None] * len(("open", "examine", "uids", "headers")), BROKEN]
+    scan(desk)
+    assert sorted(folder_of(desk).owed) == [str(uid) for uid in range(1, 9)]
+    assert scan(desk).filed == 10
+    assert sorted(int(subject) for subject, _ in filed()) == list(range(10))
+    assert (folder_of(desk).owed, folder_of(desk).in_hand) == ({}, [])
+
+
+def test_a_server_that_asks_for_a_pause_finds_nothing_owed_afterwards(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    for number in range(110):
+        server.inbox.put(mail(subject=str(number)))
+    pause = Capped("Asked to wait.", until=clock.now() + timedelta(minutes=5))
+    server.faults = [*[None] * len(("open", "examine", "uids", "headers", "whole")), pause]
+    scan(desk)
+    assert (folder_of(desk).cursor, folder_of(desk).owed, folder_of(desk).in_hand) == (100, {}, [])
+    assert scan(desk).filed == 10
+    assert sorted(int(subject) for subject, _ in filed()) == list(range(110))
+
+
+def test_a_turn_that_ends_between_two_batches_leaves_the_rest_to_the_next_one(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("plugins.mail_monitor.batches.MOST_BODIES", 2)
+    make.customer(cast.acme, email="tamsin@quill.example")
+    for number in range(5):
+        server.inbox.put(mail(subject=str(number)))
+    del server.inbox.messages[4]
+    fetches = Batch.fetch
+
+    def and_time_is_over(self: Batch, turn: Turn) -> None:
+        fetches(self, turn)
+        turn.ends = 0.0
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Batch, "fetch", and_time_is_over)
+        assert scan(desk).filed == 2
+    assert (folder_of(desk).cursor, folder_of(desk).owed, folder_of(desk).in_hand) == (2, {}, [])
+    assert scan(desk).filed == 2
+    assert [subject for subject, _ in filed()] == ["0", "1", "2", "4"]
 
 
 def test_a_worker_killed_over_a_chunk_leaves_a_trace_and_nothing_is_lost_or_doubled(
