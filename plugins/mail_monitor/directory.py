@@ -21,7 +21,7 @@ def known_for(
 ) -> Known:
     """What the account knows of the addresses `keys`, for deciding about messages of one email account."""
     keys = set(keys)
-    exact = _matches(account_id, keys)
+    exact = matches(account_id, keys)
     strangers = {plain_key(key) for key in keys if key not in exact}
     return Known(
         exact=exact,
@@ -40,7 +40,7 @@ def own_keys(account_id: int) -> frozenset[str]:
     )
 
 
-def _matches(account_id: int, keys: set[str]) -> dict[str, list[Match]]:
+def matches(account_id: int, keys: set[str]) -> dict[str, list[Match]]:
     """By address key, whoever has exactly that address, main addresses first."""
     found: dict[str, list[Match]] = {}
     for some in _portions(keys):
@@ -77,7 +77,7 @@ def _loose_matches(account_id: int, strangers: set[str]) -> dict[str, list[Match
     """By plain key: who is reached under it, if the tag of either side is left out."""
     if not strangers:
         return {}
-    found = _matches(account_id, strangers)
+    found = matches(account_id, strangers)
     for address, match in _written_with_tags(account_id, with_dots=any(_is_dotless(key) for key in strangers)):
         if plain_key(address) in strangers:
             found.setdefault(plain_key(address), []).append(match)

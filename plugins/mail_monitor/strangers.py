@@ -1,6 +1,6 @@
 """Unknown senders: their stubs wait until they become customers, and then their messages are fetched after all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
@@ -8,8 +8,9 @@ from sqlalchemy.orm import joinedload
 from app import audit, clock
 from app.billing.life_models import RecipientEmail
 from app.billing.models import Customer
-from app.db import db
+from app.db import db, unit_of_work
 from app.work import ring_after_commit
+from plugins.mail_monitor import directory
 from plugins.mail_monitor.accounts import JOB
 from plugins.mail_monitor.intake import Reader
 from plugins.mail_monitor.models import EmailAccount, Folder
@@ -24,6 +25,12 @@ def fetch_wanted(turn: Turn) -> bool:
 
     Asked of the stored addresses, not of events: an event that was lost costs nothing but time.
     """
+    claimed = _claimed(turn.account_id)
+    db.session.rollback()
+    if claimed:
+        with unit_of_work():
+            turn.lease.renew()
+            _give_back(turn.account_id, claimed)
     ids = _wanted(turn.email_account_id)
     if not ids:
         return True
@@ -36,6 +43,7 @@ def fetch_wanted(turn: Turn) -> bool:
 
 def look_again(account_id: int) -> int:
     """Ring for the email accounts that have stubs of somebody who is a customer by now; answers how many have."""
+    _give_back(account_id, _claimed(account_id))
     rows = db.session.scalars(
         sa.select(EmailAccount).where(
             EmailAccount.account_id == account_id,
@@ -93,6 +101,27 @@ def ignore(account_id: int, key: str, by: str) -> None:
     row.customer_id, row.decided_at, row.decided_by = None, clock.now(), by
     db.session.flush()
     audit.record("stranger_ignored", row)
+
+
+def _claimed(account_id: int) -> dict[str, int]:
+    """Addresses that were said to be nobody's and are one customer's by now: whose.
+
+    While two share one, "nobody's" may be what a person chose between them, so that stays.
+    """
+    keys = set(db.session.scalars(_nobodys(account_id)))
+    owners = directory.matches(account_id, keys) if keys else {}
+    return {key: found[0].customer_id for key, found in owners.items() if len(found) == 1}
+
+
+def _give_back(account_id: int, claimed: Mapping[str, int]) -> None:
+    for row in db.session.scalars(
+        sa.select(RememberedAddress).where(
+            RememberedAddress.account_id == account_id, RememberedAddress.address_key.in_(sorted(claimed))
+        )
+    ):
+        audit.record("stranger_signed_up", row, customer_id=claimed[row.address_key])
+        db.session.delete(row)
+    db.session.flush()
 
 
 def _wanted(email_account_id: int) -> list[int]:

@@ -9,13 +9,13 @@ from app import clock
 from app.billing import customers, life, recipients
 from app.billing.models import CustomerStatus
 from app.billing.recipients import RecipientDetails
-from app.db import unit_of_work
+from app.db import db, unit_of_work
 from app.errors import Conflict, InvalidInput
 from app.installations.models import Installation
 from plugins.mail_monitor import customer_addresses, strangers
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Filing, How
-from plugins.mail_monitor.waiting import Stub, StubAddress
+from plugins.mail_monitor.waiting import RememberedAddress, Stub, StubAddress
 from tests import make
 from tests.cast import Cast
 from tests.fakes.mailbox import FakeServer
@@ -94,8 +94,40 @@ def test_an_ignored_stranger_is_not_listed_and_not_fetched(
     scan(desk)
     with unit_of_work():
         strangers.ignore(cast.acme.id, "news@shop.example", "Ana Alder")
-    make.customer(cast.acme, email="news@shop.example")
     assert scan(desk).filed == 0
+    assert db.session.scalars(strangers.listed(cast.acme.id)).all() == []
+
+
+def test_an_ignored_stranger_who_signs_up_is_a_customer_like_any_other(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    server.inbox.put(mail("nadia@voss.example", subject="Before"))
+    scan(desk)
+    with unit_of_work():
+        strangers.ignore(cast.acme.id, "nadia@voss.example", "Ana Alder")
+    nadia = make.customer(cast.acme, email="nadia@voss.example")
+    server.inbox.put(mail("nadia@voss.example", subject="After"))
+    scan(desk)
+    server.inbox.put(mail("nadia@voss.example", subject="Later"))
+    scan(desk)
+    assert sorted(filed()) == [(subject, nadia.id) for subject in ("After", "Before", "Later")]
+    assert rows_of(RememberedAddress) == []
+
+
+def test_nobody_was_meant_for_an_address_that_two_share_and_stays_so_while_they_do(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    for _ in range(2):
+        one = make.customer(cast.acme)
+        with unit_of_work():
+            customer_addresses.add(customers.get(cast.acme, one.id), "home@oxbow.example")
+    with unit_of_work():
+        strangers.ignore(cast.acme.id, "home@oxbow.example", "Ana Alder")
+    server.inbox.put(mail("home@oxbow.example"))
+    scan(desk)
+    scan(desk)
+    assert filed() == []
+    assert len(rows_of(RememberedAddress)) == 1
 
 
 def test_messages_of_a_recipient_are_the_customers_the_earlier_ones_too(
