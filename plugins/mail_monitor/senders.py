@@ -127,7 +127,7 @@ def _decide_incoming(envelope: Envelope, known: Known) -> Decision:
     if key in known.own:
         # A copy to ourselves, or somebody who pretends: the customers it is addressed to are told apart by their role.
         places = _recipients(envelope, known)
-        return Filed(tuple(places)) if places else Unknown(sender.name, sender.address, ())
+        return _unless_failed(envelope, known, key, places) if places else Unknown(sender.name, sender.address, ())
     found = known.find(key)
     if not found:
         return Unknown(sender.name, sender.address, (key,) if key else ())
@@ -135,14 +135,25 @@ def _decide_incoming(envelope: Envelope, known: Known) -> Decision:
 
 
 def _from_customers(envelope: Envelope, known: Known, key: str, places: list[Place]) -> Decision:
+    decision = _unless_failed(envelope, known, key, places)
+    if len(places) > 1 and isinstance(decision, Filed):
+        return _shared(places, key, decision.trust)
+    if isinstance(decision, Filed):
+        return Filed(_each_once([*places, *_recipients(envelope, known)]), decision.trust)
+    return decision
+
+
+def _unless_failed(envelope: Envelope, known: Known, key: str, places: Sequence[Place]) -> Filed | Doubtful:
+    """Filed, unless the provider says that it did not come from the domain of `key`.
+
+    A forged mail is never remembered for its address: what is decided about it says nothing about the next one.
+    """
     domain = key.rpartition("@")[2]
     trust = verdict(envelope.results, known.results_servers, domain)
-    if len(places) > 1:
-        return _shared(places, key, trust)
     if trust == Trust.FAILED:
         sentence = f"This failed the sender check of {domain} (DMARC). It may be forged."
         return Doubtful(Doubt.FAILED_CHECK, sentence, tuple(places), trust=trust)
-    return Filed(_each_once([*places, *_recipients(envelope, known)]), trust)
+    return Filed(tuple(places), trust)
 
 
 def _unclear(envelope: Envelope, known: Known) -> Decision:
@@ -162,6 +173,10 @@ def _from_relay(envelope: Envelope, known: Known, relay: str) -> Decision:
         return Unknown(author.name, author.address, (author.key,))
     label = f"Sent by {relay} for somebody else; Reply-To"
     places = [Place(match.customer_id, Role.SENDER, How.REPLY_TO, f"{label} is {match.which}"[:300]) for match in found]
+    decision = _unless_failed(envelope, known, Named("", relay).key, places)
+    if isinstance(decision, Doubtful):
+        return decision
+    # That the form is ours says nothing about who filled it in.
     return _shared(places, author.key, Trust.NOT_VERIFIED) if len(places) > 1 else Filed(tuple(places))
 
 
@@ -212,4 +227,6 @@ def _each_once(places: Iterable[Place]) -> tuple[Place, ...]:
 
 def _is_placeholder(envelope: Envelope) -> bool:
     name, subject = _PLACEHOLDER
-    return envelope.sender.name.lower() == name and envelope.subject.lower().startswith(subject)
+    sender = envelope.sender
+    # It has no address; a stranger who writes the same words has one.
+    return not sender.address and sender.name.lower() == name and envelope.subject.lower().startswith(subject)

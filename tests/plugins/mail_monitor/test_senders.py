@@ -7,8 +7,9 @@ from plugins.mail_monitor.envelopes import read_envelope
 from plugins.mail_monitor.headers import Headers
 from plugins.mail_monitor.identity import fingerprint, ids_in, normal_id
 from plugins.mail_monitor.records import How, Role, Trust
-from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Match, Unknown, decide
+from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Match, NotGiven, Unknown, decide
 from plugins.mail_monitor.trust import verdict
+from plugins.mail_monitor.waiting import Doubt
 
 TAMSIN, BEN = 1, 2
 MAIN = [Match(TAMSIN, How.MAIN_ADDRESS, "the main address")]
@@ -95,6 +96,16 @@ def test_what_was_remembered_decides(customer_id: int | None, expected: list[int
         (["forger.example; dmarc=pass", "mx.acme.example; dmarc=pass"], ["mx.acme.example"], Trust.NOT_VERIFIED),
         (["mx.acme.example; dmarc=fail", "mx.acme.example; dmarc=pass"], ["mx.acme.example"], Trust.FAILED),
         (["spf=pass; dkim=none; dmarc=pass action=none"], ["protection.outlook.com", ""], Trust.VERIFIED),
+        (["mx.acme.example; spf=pass", "mx.acme.example; dmarc=pass"], ["mx.acme.example"], Trust.NOT_VERIFIED),
+        (["spf=pass; dkim=none", "dmarc=pass; dkim=pass header.d=quill.example"], [""], Trust.NOT_VERIFIED),
+        (["dmarc.mail.example; dmarc=none", "x.mail.example; dmarc=pass"], ["mail.example"], Trust.NOT_VERIFIED),
+        (
+            ["dkim.mail.example; dkim=none", "x.mail.example; dkim=pass header.d=quill.example"],
+            ["mail.example"],
+            Trust.NOT_VERIFIED,
+        ),
+        (["spf.mail.example; spf=pass", "dmarc.mail.example; dmarc=pass"], ["mail.example"], Trust.VERIFIED),
+        (["mx.acme.example; dkim=fail; dkim=pass header.d=quill.example"], ["mx.acme.example"], Trust.VERIFIED),
         (["spf=pass; dmarc=pass"], ["mx.acme.example"], Trust.NOT_VERIFIED),
         (["mx.acme.example (a; comment); dmarc=pass"], ["mx.acme.example"], Trust.VERIFIED),
         ([], ["mx.acme.example"], Trust.NOT_VERIFIED),
@@ -105,6 +116,35 @@ def test_only_the_provider_says_whether_a_sender_is_verified(
     results: list[str], servers: list[str], trust: Trust
 ) -> None:
     assert verdict(results, servers, "quill.example") == trust
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: tamsin@quill.example",
+        "From: home@oxbow.example",
+        "From: form@acme.example\nReply-To: tamsin@quill.example",
+        "From: desk@acme.example\nTo: tamsin@quill.example",
+    ],
+)
+def test_what_failed_the_check_waits_whatever_speaks_for_it_and_is_never_remembered(header: str) -> None:
+    known = Known(
+        exact={"tamsin@quill.example": MAIN, "home@oxbow.example": [*MAIN, *BENS]},
+        own=frozenset({"desk@acme.example"}),
+        relays=frozenset({"form@acme.example"}),
+        results_servers=("mx.acme.example",),
+    )
+    decision = of(f"{header}\nAuthentication-Results: mx.acme.example; dmarc=fail", known)
+    assert isinstance(decision, Doubtful)
+    assert (decision.doubt, decision.address_key, decision.trust) == (Doubt.FAILED_CHECK, "", Trust.FAILED)
+
+
+def test_only_a_note_without_an_address_is_the_servers_placeholder() -> None:
+    subject = "Subject: Retrieval using the IMAP4 protocol failed for the following message: 4711"
+    assert of(f"From: Microsoft Exchange Server\n{subject}") == NotGiven()
+    assert of(f'From: "Microsoft Exchange Server" <>\n{subject}') == NotGiven()
+    assert isinstance(of(f"From: Microsoft Exchange Server <tamsin@quill.example>\n{subject}"), Filed)
+    assert isinstance(of(f"From: Microsoft Exchange Server <x@shop.example>\n{subject}"), Unknown)
 
 
 @pytest.mark.parametrize(
