@@ -14,6 +14,7 @@ SUBJECTS: dict[str, Callable[[Sizes, Stages], Iterator[Measured]]] = {
     "matching": matching.measure,
     "export": exporting.measure,
     "lists": lists.measure,
+    "busy": lists.measure_busy,
     "import": importing.measure,
     "mail": scanning.measure,
     "mailboxes": mail_fleet.measure,

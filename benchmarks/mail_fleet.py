@@ -1,26 +1,21 @@
 """Many mailboxes at once: real workers over 200 email accounts, two of them on servers that never answer."""
 
-import os
 import random
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-import flask_migrate
 import sqlalchemy as sa
-from redis import Redis
-from rq import Worker
 
 from app import clock
 from app.billing.models import Customer
-from app.db import db, unit_of_work, write_access
-from app.embedded import embedded_server, ends_with_parent
+from app.db import db, unit_of_work
+from app.embedded import embedded_server
 from benchmarks.mailroom import Mailroom, add_account, heavy_letter, letter, mailroom
+from benchmarks.programs import environment, listening, program, stamped, wait
 from benchmarks.stage import Sizes, Stage, Stages, customer_rows, email_of, insert
 from benchmarks.table import Measured
 from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind
@@ -30,7 +25,6 @@ from tests import make
 WORKERS = 2
 HANGING = 2
 NEW = 4
-LONGEST_S = 600
 CUSTOMERS = 50
 
 
@@ -49,7 +43,7 @@ def _all_at_once(sizes: Sizes, stages: Stages, room: Mailroom) -> Measured:
         users.append(room.put(make_one(chance, number, email_of(number % CUSTOMERS)) for make_one in makers))
     for user in users:
         room.read_uids(user)
-    with stages() as stage, _silent_server() as silent, _stamp_removed():
+    with stages() as stage, _silent_server() as silent, stamped():
         ids = _accounts(stage, room, users, silent)
         insert(Customer, customer_rows(stage.cast, CUSTOMERS))
         spent, peak = _until_scanned(stage, room, ids)
@@ -80,53 +74,19 @@ def _accounts(stage: Stage, room: Mailroom, users: list[str], silent: int) -> li
 
 def _until_scanned(stage: Stage, room: Mailroom, ids: list[int]) -> tuple[float, float]:
     """Start workers and sweep, wait; seconds from the moment that all are due, and MiB of the largest worker."""
-    flask_migrate.stamp()  # workers refuse a database that does not say at which revision it is
     with ExitStack() as stack:
         redis = stack.enter_context(embedded_server())
-        environment = _environment(stage, room, redis.url)
-        workers = [stack.enter_context(_program(environment, "worker", "mail")) for _ in range(WORKERS)]
-        _wait(lambda: _listening(redis.url) >= WORKERS)
+        trust = {"SPHEREMAIL_MAIL_CA_FILE": str(room.dovecot.ca_file)}
+        around = environment(stage, redis.url, SPHEREMAIL_MAIL_PRIVATE_HOSTS="127.0.0.0/8,localhost", **trust)
+        workers = [stack.enter_context(program(around, "worker", "mail")) for _ in range(WORKERS)]
+        wait(lambda: listening(redis.url) >= WORKERS)
         memory = stack.enter_context(_weighed([one.pid for one in workers]))
         with unit_of_work() as session:
             session.execute(sa.update(EmailAccount).values(due_at=clock.now(), nudged_at=None))
         begun = time.perf_counter()
-        stack.enter_context(_program(environment, "sweep"))
-        _wait(lambda: _scanned(ids) == len(ids) - HANGING)
+        stack.enter_context(program(around, "sweep"))
+        wait(lambda: _scanned(ids) == len(ids) - HANGING)
         return time.perf_counter() - begun, max(memory)
-
-
-def _environment(stage: Stage, room: Mailroom, redis_url: str) -> dict[str, str]:
-    settings = stage.app.config["SETTINGS"]
-    return {
-        **os.environ,  # noqa: TID251  # handed on, not read
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
-        "SPHEREMAIL_DATA_DIR": str(settings.data_dir),
-        "SPHEREMAIL_DATABASE_URL": settings.database,
-        "SPHEREMAIL_REDIS_URL": redis_url,
-        "SPHEREMAIL_MAIL_PRIVATE_HOSTS": "127.0.0.0/8,localhost",
-        "SPHEREMAIL_MAIL_CA_FILE": str(room.dovecot.ca_file),
-        "SPHEREMAIL_LOG_LEVEL": "error",
-    }
-
-
-@contextmanager
-def _stamp_removed() -> Iterator[None]:
-    """The note of the revision goes with the tables."""
-    yield
-    db.session.rollback()
-    with write_access(), db.engine.begin() as connection:
-        connection.execute(sa.text("DROP TABLE IF EXISTS alembic_version"))
-
-
-@contextmanager
-def _program(environment: dict[str, str], *command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A process of the product, for as long as the block lasts."""
-    line = [sys.executable, "-m", "flask", "--app", "wsgi", *command]
-    with subprocess.Popen(line, env=environment, preexec_fn=ends_with_parent()) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
 
 
 @contextmanager
@@ -170,21 +130,9 @@ def _children(pid: int) -> Iterator[int]:
                 yield from _children(child)
 
 
-def _listening(redis_url: str) -> int:
-    return Worker.count(connection=Redis.from_url(redis_url))
-
-
 def _scanned(ids: list[int]) -> int:
     found = db.session.scalar(
         sa.select(sa.func.count()).where(EmailAccount.id.in_(ids), EmailAccount.last_success_at.is_not(None))
     )
     db.session.rollback()
     return int(found or 0)
-
-
-def _wait(until: Callable[[], bool]) -> None:
-    ends = time.monotonic() + LONGEST_S
-    while not until():
-        if time.monotonic() > ends:
-            raise SystemExit(f"Not done within {LONGEST_S} s.")
-        threading.Event().wait(0.25)

@@ -57,6 +57,7 @@ class Sizes:
     imported: int = 2_000
     requests: int = 40
     starts: int = 5
+    messages: int = 200_000
     mails: int = 5_000
     pairs: int = 3
     folder: int = 100_000

@@ -17,6 +17,7 @@ FEW = Sizes(
     invoices=80,
     members=20,
     exports=2,
+    messages=60,
     imported=5,
     requests=2,
     starts=1,
@@ -49,6 +50,14 @@ def test_a_small_mailbox_is_measured_too(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.processes
+def test_pages_are_measured_while_workers_are_busy_too() -> None:
+    found = list(lists.measure_busy(FEW, staged))
+    assert len(found) == len(lists.PAGES)
+    assert all("without company" in row.note for row in found)
+
+
+@pytest.mark.slow
 def test_no_page_asks_more_of_the_database_when_the_lists_are_longer() -> None:
     def queries(sizes: Sizes) -> dict[str, str]:
         found = {row.what: re.search(r"(\d+) queries", row.note) for row in lists.measure(sizes, staged)}
@@ -56,7 +65,7 @@ def test_no_page_asks_more_of_the_database_when_the_lists_are_longer() -> None:
 
     few = queries(FEW)
     assert len(few) == len(lists.PAGES)
-    assert queries(Sizes(customers=400, invoices=1600, requests=1)) == few
+    assert queries(Sizes(customers=400, invoices=1600, messages=2400, requests=1)) == few
 
 
 def test_the_table_names_time_yardstick_ratio_and_pace(
