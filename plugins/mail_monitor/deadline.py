@@ -1,4 +1,7 @@
-"""Reading from a socket until a fixed moment: a server that drips single bytes ends no later than a silent one."""
+"""Reading from a socket until a fixed moment and up to a fixed amount.
+
+A server that drips single bytes ends no later than a silent one, and one that talks on and on fills no memory.
+"""
 
 import io
 import socket
@@ -9,11 +12,15 @@ IDLE_S = 20.0
 
 
 class Deadlined(io.RawIOBase):
-    """The reading side of a connection. `ends` is by the monotonic clock and may be moved; then `TimeoutError`."""
+    """The reading side of a connection. `ends`, by the monotonic clock, and `most`, in bytes, may be moved.
 
-    def __init__(self, connection: socket.socket, ends: float) -> None:
+    After the one it raises `TimeoutError`, beyond the other `ConnectionError`.
+    """
+
+    def __init__(self, connection: socket.socket, ends: float, most: int) -> None:
         self._connection = connection
         self.ends = ends
+        self.most = most
         self.is_paused = False  # answers that nothing is there: to see what was read ahead
         self.bytes_read = 0
 
@@ -23,6 +30,8 @@ class Deadlined(io.RawIOBase):
     def readinto(self, buffer: Any) -> int | None:
         if self.is_paused:
             return None
+        if self.bytes_read > self.most:
+            raise ConnectionError(f"more than {self.most} bytes came")
         self._connection.settimeout(self.left())
         count = self._connection.recv_into(buffer)
         self.bytes_read += count

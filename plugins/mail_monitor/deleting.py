@@ -68,6 +68,8 @@ class Remove:
 
     def _look(self, remote: Turn) -> Fetched | None:
         state = remote.open_to_delete(self.taken.folder)
+        if not state.uidvalidity:
+            raise Refused("This server's numbers cannot be relied on, so nothing is deleted there.", code="unstable")
         if state.uidvalidity != self.taken.uidvalidity:
             raise Refused("The mailbox was rebuilt; it is looked for under its new number.", code=REBUILT)
         one = remote.mailbox.header(self.taken.uid)

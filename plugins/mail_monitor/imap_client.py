@@ -50,7 +50,6 @@ class GuardedClient(imaplib.IMAP4):
         self.ends = ends
         self._place: Place | None = None
         self._read_before = 0
-        self._most = 0
         super().__init__(server.host, server.port)
         if server.encryption == "starttls":
             try:
@@ -74,7 +73,7 @@ class GuardedClient(imaplib.IMAP4):
 
     def _use(self, connection: socket.socket) -> None:
         self.sock = connection
-        self._raw = Deadlined(connection, self.ends)
+        self._raw = Deadlined(connection, self.ends, LONGEST_LINE)
         self._reader = io.BufferedReader(self._raw)
         self.allow(GREETING_S, LONGEST_LINE)
 
@@ -114,10 +113,10 @@ class GuardedClient(imaplib.IMAP4):
     def allow(self, seconds: float, most: int) -> None:
         """How long the next command may take, never beyond the connection's end, and how many bytes it may bring."""
         self._raw.ends = min(time.monotonic() + seconds, self.ends)
-        self._most = self._raw.bytes_read + most
+        self._raw.most = self._raw.bytes_read + most
 
     def read(self, size: int) -> bytes:
-        if self._raw.bytes_read + size > self._most:
+        if self._raw.bytes_read + size > self._raw.most:
             raise self.abort(f"more was announced than was asked for: {size} bytes")
         data = self._reader.read(size)
         if len(data) < size:

@@ -114,6 +114,9 @@ class Mailbox:
             if not uidnext:
                 state = self._box.folder.status(folder, ["UIDNEXT", "UIDVALIDITY"])
                 uidnext, uidvalidity = state.get("UIDNEXT", 0), uidvalidity or state.get("UIDVALIDITY", 0)
+            if not uidnext:  # then the newest message says it
+                newest = [int(uid) for uid in self._box.uids("UID *", charset=None) if uid.isdecimal()]
+                uidnext = max(newest, default=0) + 1
         return FolderState(uidvalidity, uidnext, _number(exists))
 
     def uids(self, first: int, last: int, since: date | None = None, before: date | None = None) -> list[int]:

@@ -31,8 +31,11 @@ OFTEN = 3  # times a day; from then on the page says that this server's numbers 
 
 
 def is_rebuilt(place: FolderPlace, state: FolderState) -> bool:
-    """Whether UIDs mean other messages than before: another validity, or numbers that began anew under the old one."""
-    return state.uidvalidity != place.uidvalidity or state.uidnext <= place.cursor
+    """Whether UIDs mean other messages than before: another validity, or numbers that began anew under the old one.
+
+    A server that gives none may renumber at any time, so every scan links anew.
+    """
+    return not state.uidvalidity or state.uidvalidity != place.uidvalidity or state.uidnext <= place.cursor
 
 
 def begin(turn: Turn, place: FolderPlace, state: FolderState) -> FolderPlace:

@@ -19,6 +19,8 @@ from plugins.mail_monitor.egress import SMTP_PORTS, Guard, Place
 from plugins.mail_monitor.imap_client import Server, Tell, about
 from plugins.mail_monitor.mailbox import told_nobody
 
+MOST_SAID = 1024 * 1024  # bytes of all answers of one connection
+
 
 class GuardedSmtp(smtplib.SMTP):
     """smtplib over a guarded connection: its own would verify no certificate and know no overall time limit."""
@@ -42,7 +44,7 @@ class GuardedSmtp(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         if self.file is None and self.sock is not None:
-            self.file = io.BufferedReader(Deadlined(self.sock, self._ends))
+            self.file = io.BufferedReader(Deadlined(self.sock, self._ends, MOST_SAID))
         return super().getreply()
 
     def send(self, s: Any) -> None:

@@ -121,6 +121,19 @@ def test_only_what_is_filed_in_full_since_it_was_agreed_goes_after_filing(
     assert not any(command.startswith("select") for command in server.commands[commands:])
 
 
+def test_a_server_whose_numbers_cannot_be_relied_on_deletes_nothing(
+    desk: EmailAccount, server: FakeServer, scan: Scan, choose: Callable[[DeletePolicy], None]
+) -> None:
+    server.inbox.uidvalidity = 0
+    choose(DeletePolicy.AFTER_FILING)
+    server.inbox.put(mail(TAMSIN))
+    scan(desk)
+    scan(desk)
+    assert len(server.inbox.messages) == 1
+    assert [one.state for one in rows_of(Removal)] == [RemovalState.KEPT]
+    assert "cannot be relied on" in rows_of(Removal)[0].sentence
+
+
 @pytest.mark.parametrize("by", ["another message", "a rebuilt mailbox"])
 def test_nothing_is_deleted_by_its_number_alone(
     desk: EmailAccount,

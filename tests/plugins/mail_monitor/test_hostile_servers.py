@@ -10,6 +10,7 @@ from plugins.mail_monitor import deadline, imap_client, mailbox
 from plugins.mail_monitor.egress import Guard
 from plugins.mail_monitor.imap_client import Server
 from plugins.mail_monitor.mailbox import Mailbox
+from plugins.mail_monitor.sender import Sender
 from tests.fakes.mailbox_server import Answer, ScriptedServer, scripted_server
 
 HERE = Guard(("127.0.0.1",))
@@ -92,6 +93,31 @@ def test_many_large_answers_to_one_command_are_cut_off() -> None:
         with pytest.raises(NotSent):
             box.whole(list(range(1, 100)))
         assert box.bytes_read < imap_client.LARGEST_ANSWER + 2_000_000
+
+
+def test_endless_lines_that_nobody_asked_for_are_cut_off() -> None:
+    def flood(connection: socket.socket, tag: bytes) -> None:
+        for _ in range(1000):
+            connection.sendall(b"* OK on and on\r\n" * 5000)
+
+    with scripted_server(SEARCH=flood) as server, open_mailbox(server, 30) as box:
+        box.examine("INBOX")
+        with pytest.raises(NotSent):
+            box.uids(1, 9)
+        assert box.bytes_read < 2 * mailbox.LITTLE
+
+
+def test_endless_lines_of_an_outgoing_server_are_cut_off() -> None:
+    said = 0
+
+    def flood(connection: socket.socket, tag: bytes) -> None:
+        nonlocal said
+        for _ in range(1000):
+            said += connection.send(b"220-on and on\r\n" * 5000)
+
+    with scripted_server(greeting=flood) as server, pytest.raises(NotSent):
+        Sender(Server("127.0.0.1", server.port, "none", "", ""), HERE, time.monotonic() + 30)
+    assert said < 20_000_000
 
 
 def cut(connection: socket.socket, tag: bytes) -> None:
@@ -231,6 +257,24 @@ def test_a_server_that_gives_no_next_number_is_asked_for_it() -> None:
     with scripted_server(**answers) as server, open_mailbox(server) as box:
         state = box.examine("INBOX")
     assert (state.uidvalidity, state.uidnext) == (5, 12)
+
+
+def test_a_server_that_never_gives_a_next_number_is_read_up_to_its_newest_message() -> None:
+    answers: dict[str, Answer] = {
+        "EXAMINE": b"* 3 EXISTS\r\n* OK [UIDVALIDITY 7] ok\r\nTAG OK done\r\n",
+        "STATUS": b"* STATUS INBOX (UIDVALIDITY 7)\r\nTAG OK done\r\n",
+        "SEARCH": b"* SEARCH 11\r\nTAG OK done\r\n",
+    }
+    with scripted_server(**answers) as server, open_mailbox(server) as box:
+        assert box.examine("INBOX").uidnext == 12
+
+
+def test_a_validity_beyond_32_bits_is_none() -> None:
+    answers: dict[str, Answer] = {
+        "EXAMINE": b"* 3 EXISTS\r\n* OK [UIDVALIDITY 99999999999999999999] ok\r\n* OK [UIDNEXT 4] ok\r\nTAG OK done\r\n"
+    }
+    with scripted_server(**answers) as server, open_mailbox(server) as box:
+        assert box.examine("INBOX").uidvalidity == 0
 
 
 READING = {"CAPABILITY", "LOGIN", "LOGOUT", "EXAMINE", "UID", "STATUS", "LIST", "FETCH"}

@@ -235,3 +235,19 @@ def test_a_folder_of_sent_mail_under_another_name_is_linked_anew(
     renamed.put(first)
     scan(desk)
     assert sorted(subject for subject, _ in filed()) == ["First", "Second"]
+
+
+def test_a_server_that_gives_no_validity_is_linked_anew_at_every_scan(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.uidvalidity = 0
+    for subject in ("Goes", "Stays"):
+        server.inbox.put(mail(subject=subject))
+    scan(desk)
+    del server.inbox.messages[1]
+    server.inbox.put(mail(subject="New"))
+    server.inbox.rebuild()
+    server.inbox.uidvalidity = 0
+    assert scan(desk).filed == 1
+    assert sorted(subject for subject, _ in filed()) == ["Goes", "New", "Stays"]
