@@ -70,10 +70,12 @@ class Batch:
     def fetch(self, turn: Turn) -> None:
         """Get the bodies that are needed; they are stored while the child reads them."""
         wanted = [item for item in self.items if item.needs_body]
+        turn.hold()
         mailbox = turn.at(self.place.name, self.place.uidvalidity)
         self.raws = mailbox.whole([item.uid for item in wanted if not item.is_too_large])
         for item in wanted:
             if item.is_too_large:
+                turn.hold()
                 beginning = mailbox.beginning(item.uid)
                 self.partial[item.uid] = turn.parser.beginning(item.head, beginning)
         if self.raws:
@@ -82,6 +84,7 @@ class Batch:
 
     def finish_reading(self, turn: Turn) -> None:
         """Wait for the child; raises `ParserDied`."""
+        turn.hold()
         if self.reading is not None:
             self.letters = dict(zip(self.raws, turn.parser.end_letters(self.reading), strict=True))
         self.letters.update(self.partial)

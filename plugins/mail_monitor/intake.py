@@ -144,7 +144,7 @@ class Reader:
         missing = batch.missing
         settled = [uid for uid in batch.uids if uid not in missing]
         with unit_of_work() as session:
-            turn.lease.renew(**count_today(turn, len(settled), sum(len(raw) for raw in batch.raws.values())))
+            turn.lease.renew(**turn.count_today(len(settled)))
             source = Source(turn.account_id, turn.email_account_id)
             tally = filing.file_batch(session, source, batch, hashes, tries, self.news_from)
             folder = session.get_one(Folder, self.place.folder_id)
@@ -153,6 +153,7 @@ class Reader:
             tally.seen -= len(missing)
             self.note(folder, batch.uids, tally)
         turn.tally.add(tally)
+        turn.stored += sum(map(len, hashes))
 
     def _owe(self, uids: Sequence[int] | None = None) -> None:
         """Owe `uids`, or all that is in hand, one at a time."""
@@ -264,11 +265,3 @@ class Reader:
         largest = row.largest_mb * 1024 * 1024
         db.session.rollback()
         return self._mailbox().whole([one.uid]).get(one.uid) if one.size <= largest else None
-
-
-def count_today(turn: Turn, messages: int, size: int) -> dict[str, object]:
-    """What is added to the day's volume, as changes of the account's row."""
-    return {
-        "messages_today": EmailAccount.messages_today + messages,
-        "bytes_today": EmailAccount.bytes_today + size,
-    }

@@ -36,6 +36,7 @@ def rest(turn: Turn, *, all_done: bool) -> None:
             trouble=None,
             failing_since=None,
             refusals=0,
+            **turn.count_today(),
             **changes,
         )
 
@@ -63,6 +64,7 @@ def pause(turn: Turn, error: Outside) -> None:
             trouble=trouble,
             problem=problem[:500],
             failing_since=row.failing_since or now,
+            **turn.count_today(),
         )
 
 

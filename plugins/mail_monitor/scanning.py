@@ -69,7 +69,9 @@ def _begin(turn: Turn) -> None:
             {} if row.counted_on == now.date() else {"counted_on": now.date(), "bytes_today": 0, "messages_today": 0}
         )
         turn.lease.renew(last_begun_at=now, **counts)
-        used_up = not counts and (row.bytes_today >= row.daily_mb * MB or row.messages_today >= row.daily_messages)
+        turn.limits.bytes = row.daily_mb * MB - (0 if counts else row.bytes_today)
+        turn.limits.messages = row.daily_messages - (0 if counts else row.messages_today)
+        used_up = min(turn.limits.bytes, turn.limits.messages) <= 0
     if used_up:
         tomorrow = now.replace(hour=0, minute=5, second=0, microsecond=0) + timedelta(days=1)
         raise Capped("Today's volume for this account is used up. The rest is read tomorrow.", until=tomorrow)
@@ -80,6 +82,7 @@ def _refuse_without_room(turn: Turn) -> None:
     room = quota.room_of(turn.account_id)
     db.session.rollback()
     if not room.is_full:
+        turn.limits.stored = room.all - room.taken
         return
     deleting.work(turn)
     sweeping.sweep(turn)
@@ -87,6 +90,7 @@ def _refuse_without_room(turn: Turn) -> None:
     db.session.rollback()
     if room.is_full:
         raise quota.no_room(room)
+    turn.limits.stored = room.all - room.taken
 
 
 def _watched(turn: Turn) -> list[FolderPlace]:

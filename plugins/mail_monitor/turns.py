@@ -4,12 +4,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
-from typing import Protocol
+from datetime import datetime, timedelta
+from math import inf
+from typing import Any, Protocol
 
 from flask import current_app
 
+from app import clock
 from app.config import Settings
-from app.db import db
+from app.db import db, unit_of_work
 from app.errors import NotSent
 from app.work import Lease
 from plugins.mail_monitor import accounts, credentials
@@ -20,6 +23,7 @@ from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.parser import Parser
 from plugins.mail_monitor.storage import Store
 
+HOLD_AGAIN = timedelta(seconds=10)  # well within a lease
 GRACE_S = 20.0  # what was begun when the turn is over may still end
 
 
@@ -41,6 +45,15 @@ class Tally:
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
 
+@dataclass(slots=True)
+class Limits:
+    """What a turn may still take: of the day's volume, and of the storage."""
+
+    bytes: float = inf
+    messages: float = inf
+    stored: float = inf
+
+
 class Open(Protocol):
     """How a mailbox is opened; tests open another kind."""
 
@@ -58,12 +71,41 @@ class Turn:
     store: Store
     ends: float  # by the monotonic clock
     tally: Tally = field(default_factory=Tally)
+    limits: Limits = field(default_factory=Limits)
+    stored: int = 0  # bytes, those that were there already included
+    _counted: int = 0
+    _held_at: datetime = field(default_factory=clock.now)
     _mailbox: Mailbox | None = None
     _folder: tuple[str, int] | None = None
 
     @property
     def is_over(self) -> bool:
+        """Whether the time is up, or a limit is reached; the next turn looks exactly, and says so if it is a limit."""
+        limits = self.limits
+        if self.bytes_read >= limits.bytes or self.tally.seen >= limits.messages or self.stored >= limits.stored:
+            return True
         return time.monotonic() >= self.ends
+
+    @property
+    def bytes_read(self) -> int:
+        """Everything that came over the wire in this turn."""
+        return self.tally.bytes + (self._mailbox.bytes_read if self._mailbox is not None else 0)
+
+    def count_today(self, messages: int = 0) -> dict[str, Any]:
+        """What is added to the day's volume since this was asked last, as changes of the account's row."""
+        new = self.bytes_read - self._counted
+        self._counted += new
+        return {
+            "bytes_today": EmailAccount.bytes_today + new,
+            "messages_today": EmailAccount.messages_today + messages,
+        }
+
+    def hold(self) -> None:
+        """Renew the lease before a long step, with no transaction open; raises `LeaseLost`."""
+        if clock.now() - self._held_at > HOLD_AGAIN:
+            with unit_of_work():
+                self.lease.renew()
+            self._held_at = clock.now()
 
     @property
     def mailbox(self) -> Mailbox:
@@ -96,8 +138,7 @@ class Turn:
 
     def counts(self) -> dict[str, int]:
         """What the turn came to so far, by name."""
-        open_bytes = self._mailbox.bytes_read if self._mailbox is not None else 0
-        return {**asdict(self.tally), "bytes": self.tally.bytes + open_bytes}
+        return {**asdict(self.tally), "bytes": self.bytes_read}
 
     def drop(self) -> None:
         """Give the connection up: it broke, or the turn is over."""

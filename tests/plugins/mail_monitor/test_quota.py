@@ -8,7 +8,7 @@ from flask import Flask
 
 from app.db import db, unit_of_work
 from app.installations.models import Installation
-from plugins.mail_monitor import quota, sweeping, troubles
+from plugins.mail_monitor import batches, quota, sweeping, troubles
 from plugins.mail_monitor.models import EmailAccount, Folder
 from plugins.mail_monitor.records import Blob, Filing
 from plugins.mail_monitor.turns import Tally
@@ -50,6 +50,26 @@ def test_from_80_percent_on_operators_are_told(cast: Cast, installation: Install
 def test_what_another_account_stores_takes_no_room(cast: Cast) -> None:
     take(cast.zenith.id, 10**7)
     assert quota.room_of(cast.acme.id).taken == 0
+
+
+@pytest.mark.usefixtures("one_megabyte")
+def test_one_turn_takes_no_more_than_the_room_there_is_and_a_batch(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    monkeypatch.setattr(batches, "MOST_BYTES", 2**18)
+    for number in range(12):
+        server.inbox.put(mail(text=f"{number} words\n" * 20_000))
+    scan(desk)
+    assert quota.room_of(cast.acme.id).taken < 2**20 + 2 * 2**18
+    assert len(rows_of(Filing)) < 12
+    scan(desk)
+    assert db.session.get_one(EmailAccount, desk.id).is_stopped
+    take(cast.acme.id, 1)
+    for _ in range(12):
+        scan(desk)
+        take(cast.acme.id, 1)
+    assert len(rows_of(Filing)) == 12
 
 
 @pytest.mark.usefixtures("one_megabyte")

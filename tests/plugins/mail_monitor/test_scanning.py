@@ -1,17 +1,20 @@
 """Scanning: what comes is filed once, in order, quietly where it should be, and nothing holds it up."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 
 from app import clock
 from app.billing.models import CustomerStatus
 from app.db import db, unit_of_work
 from app.errors import Capped, NotSent, Refused
+from plugins.mail_monitor import batches
 from plugins.mail_monitor.batches import Batch
+from plugins.mail_monitor.fetched import Fetched
 from plugins.mail_monitor.letters import Letter
 from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind, Trouble
 from plugins.mail_monitor.parser import Parser, ParserDied
@@ -21,7 +24,7 @@ from plugins.mail_monitor.turns import Tally, Turn, store
 from plugins.mail_monitor.waiting import Quarantined, Stub
 from tests import make
 from tests.cast import Cast
-from tests.fakes.mailbox import FakeServer
+from tests.fakes.mailbox import FakeMailbox, FakeServer
 from tests.plugins.mail_monitor.conftest import Watch, rows_of
 from tests.plugins.mail_monitor.letters import mail
 
@@ -419,6 +422,60 @@ def test_the_volume_of_a_day_is_a_limit(
     with unit_of_work() as session:
         session.get_one(EmailAccount, desk.id).counted_on = (clock.now() - timedelta(days=1)).date()
     assert scan(desk).filed == 1
+
+
+def test_the_bytes_of_a_day_are_a_limit_within_one_turn_too(
+    cast: Cast,
+    server: FakeServer,
+    watch: Watch,
+    settings: AccountSettings,
+    scan: Scan,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    monkeypatch.setattr(batches, "MOST_BYTES", 2**18)
+    desk = watch(replace(settings, daily_mb=1))
+    for number in range(12):
+        server.inbox.put(mail(text=f"{number} words\n" * 20_000))
+    scan(desk)
+    row = db.session.get_one(EmailAccount, desk.id)
+    assert 2**20 <= row.bytes_today < 2**20 + 2 * 2**18
+    scan(desk)
+    assert db.session.get_one(EmailAccount, desk.id).trouble == Trouble.THROTTLED
+    for _ in range(6):
+        with unit_of_work() as session:
+            session.get_one(EmailAccount, desk.id).counted_on = (clock.now() - timedelta(days=1)).date()
+        scan(desk)
+    assert len(filed()) == 12
+    assert rows_of(Quarantined) == []
+
+
+def test_headers_of_strangers_count_for_the_day_too(desk: EmailAccount, server: FakeServer, scan: Scan) -> None:
+    for _ in range(5):
+        server.inbox.put(mail("nadia@voss.example"))
+    scan(desk)
+    assert db.session.get_one(EmailAccount, desk.id).bytes_today > 500
+
+
+def test_a_slow_server_does_not_cost_the_lease(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.put(mail())
+    headers, whole = FakeMailbox.headers, FakeMailbox.whole
+    with time_machine.travel(clock.now(), tick=False) as time:
+
+        def slow_headers(self: FakeMailbox, uids: Sequence[int]) -> dict[int, Fetched]:
+            time.shift(30)
+            return headers(self, uids)
+
+        def slow_whole(self: FakeMailbox, uids: Sequence[int]) -> dict[int, bytes]:
+            time.shift(30)
+            return whole(self, uids)
+
+        monkeypatch.setattr(FakeMailbox, "headers", slow_headers)
+        monkeypatch.setattr(FakeMailbox, "whole", slow_whole)
+        assert scan(desk).filed == 1
 
 
 def test_a_sent_folder_under_another_name_is_found_again(
