@@ -12,8 +12,8 @@ installed := $(venv)/.installed
 installed_dev := $(venv)/.installed-dev
 pip_install := $(bin)/python -m pip install --quiet --quiet --disable-pip-version-check --require-hashes
 
-# One worker per core; tests of one group stay on one worker.
-pytest := $(bin)/python -m pytest --numprocesses auto --dist loadgroup
+# One worker per core.
+pytest := $(bin)/python -m pytest --numprocesses auto
 
 MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := help

@@ -40,14 +40,6 @@ CHROMIUM_ARGUMENTS = [
 ]
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in a hook of the same name
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that start the whole product follow one another: side by side they starve each other."""
-    for item in items:
-        if item.get_closest_marker("processes"):
-            item.add_marker(pytest.mark.xdist_group("processes"))
-
-
 def eventually(ask: Callable[[], Answer], what: str, seconds: float = 10) -> Answer:
     """Ask until the answer is true and return it; fail, naming `what`, after `seconds`."""
     until = time.monotonic() + seconds
