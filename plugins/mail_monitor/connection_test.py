@@ -26,6 +26,7 @@ from plugins.mail_monitor.parser import Parser
 from plugins.mail_monitor.sender import Sender
 from plugins.mail_monitor.senders import Doubtful, Filed, decide, keys_of
 from plugins.mail_monitor.settings import AccountSettings
+from plugins.mail_monitor.wishes import How, way_of_deleting
 
 WHOLE_S = 30.0
 SAMPLE = 20
@@ -146,13 +147,18 @@ class Trial:
     def _say_how_it_deletes(self, mailbox: Mailbox, names: list[FolderName]) -> None:
         self._begin("deleting")
         trash = trash_folder(names)
-        if "UIDPLUS" in mailbox.capabilities():
-            self._end("deleting", "passed", "one message at a time")
-        elif trash is not None:
-            self._end("deleting", "passed", f"moves to {trash.name}")
-        else:
-            reason = "This server can only delete everything that is marked at once, so nothing will be deleted there."
+        incoming = self._settings.incoming
+        how = way_of_deleting(
+            mailbox.capabilities(),
+            has_trash=trash is not None,
+            to_trash_first=presets.goes_to_trash(self._settings.provider, incoming.host),
+        )
+        if how is How.MARKED:
+            reason = "This server only lets messages be marked as deleted; they go when a mail program tidies up."
             self._end("deleting", "warned", "", reason)
+        else:
+            moved = f"moves to {trash.name}" if trash is not None else ""
+            self._end("deleting", "passed", moved if how is How.MOVED else "one message at a time")
 
     def _show_sample(self, mailbox: Mailbox, inbox: FolderState) -> None:
         self._begin("sample")

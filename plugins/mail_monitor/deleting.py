@@ -22,7 +22,7 @@ from plugins.mail_monitor.models import DeletePolicy, EmailAccount, Folder
 from plugins.mail_monitor.records import Sighting
 from plugins.mail_monitor.relinking import key_of
 from plugins.mail_monitor.turns import Turn
-from plugins.mail_monitor.wishes import Cause, How, Removal, RemovalState
+from plugins.mail_monitor.wishes import Cause, How, Removal, RemovalState, way_of_deleting
 
 log = structlog.get_logger()
 
@@ -78,18 +78,16 @@ class Remove:
         return one
 
     def _take_away(self, mailbox: Mailbox) -> How:
-        able, uid = mailbox.capabilities(), self.taken.uid
-        trash = trash_folder(mailbox.folders()) if "MOVE" in able else None
-        may_move = trash is not None and trash.name != self.taken.folder
-        if may_move and trash is not None and (self.to_trash_first or "UIDPLUS" not in able):
-            mailbox.move(uid, trash.name)
-            return How.MOVED
-        mailbox.mark_deleted(uid)
-        # Without UIDPLUS an EXPUNGE would take along whatever a colleague has marked.
-        if "UIDPLUS" not in able or self.to_trash_first:
-            return How.MARKED
-        mailbox.expunge(uid)
-        return How.EXPUNGED
+        trash = trash_folder(mailbox.folders())
+        there = trash if trash is not None and trash.name != self.taken.folder else None
+        how = way_of_deleting(mailbox.capabilities(), has_trash=there is not None, to_trash_first=self.to_trash_first)
+        if how is How.MOVED and there is not None:
+            mailbox.move(self.taken.uid, there.name)
+            return how
+        mailbox.mark_deleted(self.taken.uid)
+        if how is How.EXPUNGED:
+            mailbox.expunge(self.taken.uid)
+        return how
 
 
 def work(turn: Turn) -> None:

@@ -11,7 +11,7 @@ from plugins.mail_monitor.charsets import clean_line
 from plugins.mail_monitor.headers import Headers, decode_words
 from plugins.mail_monitor.letters import Envelope, Sender
 
-MOST_RECIPIENTS = 100
+MOST_RECIPIENTS = 1000  # every customer among them is found; a message keeps the first hundred to show
 EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
 REPORT = "a report about delivery"
 _MACHINES = re.compile(r"^(?:mailer-daemon|postmaster)$", re.IGNORECASE)

@@ -1,5 +1,6 @@
 """What the folders of a mailbox are called, and which of them holds sent and which deleted mail."""
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,4 +45,4 @@ def _find(folders: Sequence[FolderName], flag: str, names: set[str]) -> FolderNa
 
 def _last_part(folder: FolderName) -> str:
     name = folder.name.rsplit(folder.delimiter, 1)[-1] if folder.delimiter else folder.name
-    return name.casefold()
+    return unicodedata.normalize("NFC", name).casefold()  # some servers keep accents apart from their letters

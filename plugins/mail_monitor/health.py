@@ -1,7 +1,7 @@
 """How each email account stands, in the words of the list and of the installation."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -10,6 +10,8 @@ from app.db import db
 from app.installations.models import Installation
 from app.plugin import State
 from plugins.mail_monitor.models import EmailAccount, Trouble
+
+LONG = timedelta(hours=6)  # without an answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,18 @@ def stopped(account_id: int) -> list[EmailAccount]:
         .order_by(EmailAccount.display_name)
     )
     return [row for row in rows if row.is_stopped]
+
+
+def unreached(account_id: int) -> list[EmailAccount]:
+    """The watched accounts whose server has not answered for hours, by name. They are tried on all the same."""
+    return list(
+        db.session.scalars(
+            sa.select(EmailAccount)
+            .where(EmailAccount.account_id == account_id, EmailAccount.active)
+            .where(EmailAccount.trouble == Trouble.NETWORK, EmailAccount.failing_since <= clock.now() - LONG)
+            .order_by(EmailAccount.display_name)
+        )
+    )
 
 
 def count_stopped(installation: Installation) -> tuple[int, str]:

@@ -23,7 +23,7 @@ def rest(turn: Turn, *, all_done: bool) -> None:
     now = clock.now()
     with unit_of_work() as session:
         row = session.get_one(EmailAccount, turn.email_account_id)
-        if row.trouble is not None and all_done:
+        if row.trouble is not None:
             audit.record("email_account_recovered", row, trouble=row.trouble.value, since=str(row.failing_since))
             if row.trouble.needs_a_person:
                 troubles.tell_of_recovery(row)

@@ -33,7 +33,8 @@ log = structlog.get_logger()
 
 MB = 1024 * 1024
 # How old a message may be and still be news: people move old mail into the inbox, and try quarantined mail again.
-NEWS, OWED_NEWS = timedelta(days=7), timedelta(hours=1)
+# What is owed came hours later than it should where a server was away meanwhile.
+NEWS, OWED_NEWS = timedelta(days=7), timedelta(days=1)
 
 
 def work(turn: Turn) -> bool:

@@ -1,5 +1,8 @@
 """What waits for a person in this plugin, for the list of problems, and what Operators are told of it by mail."""
 
+from datetime import datetime
+
+from app import clock
 from app.access import OPERATORS
 from app.accounts.models import Account
 from app.db import db
@@ -27,6 +30,21 @@ def problems_of(installation: Installation) -> list[Problem]:
             since=row.failing_since,
         )
         for row in health.stopped(installation.account_id)
+    ]
+    found += [
+        Problem(
+            f"email_account_{row.id}",
+            "ask",
+            1,
+            f"{row.display_name} was not reached for {_hours_since(row.failing_since)} hours",
+            f"{row.problem} New mail waits there. If this lasts, look whether the server has moved.",
+            "Look at it",
+            "mail_monitor.account",
+            {"email_account_id": row.id},
+            roles=OPERATORS,
+            since=row.failing_since,
+        )
+        for row in health.unreached(installation.account_id)
     ]
     if count := choices.count_waiting(installation.account_id):
         found.append(
@@ -68,6 +86,10 @@ def problems_of(installation: Installation) -> list[Problem]:
             )
         )
     return found
+
+
+def _hours_since(moment: datetime | None) -> int:
+    return int((clock.now() - moment).total_seconds() // 3600) if moment is not None else 0
 
 
 def tell_of_trouble(row: EmailAccount, sentence: str) -> None:

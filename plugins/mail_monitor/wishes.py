@@ -45,6 +45,14 @@ class How(StrEnum):
         }[self.value]
 
 
+def way_of_deleting(capabilities: frozenset[str], *, has_trash: bool, to_trash_first: bool) -> How:
+    """How one message can be taken away on a server without touching another."""
+    if has_trash and "MOVE" in capabilities and (to_trash_first or "UIDPLUS" not in capabilities):
+        return How.MOVED
+    # Without UIDPLUS an EXPUNGE would take along whatever a colleague has marked.
+    return How.MARKED if to_trash_first or "UIDPLUS" not in capabilities else How.EXPUNGED
+
+
 class Removal(Base):
     """A filed message that is to be deleted on its server, and what became of that."""
 

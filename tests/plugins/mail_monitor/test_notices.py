@@ -24,6 +24,7 @@ from tests.cast import Cast
 from tests.fakes.mailbox import FakeServer
 from tests.plugins.mail_monitor.conftest import Watch, rows_of
 from tests.plugins.mail_monitor.letters import mail
+from tests.plugins.mail_monitor.test_scanning import BROKEN
 from tests.visitors import HeardBell, Visitor
 
 Scan = Callable[[EmailAccount], Tally]
@@ -135,6 +136,16 @@ def test_old_mail_that_is_moved_into_the_inbox_is_no_news(
 ) -> None:
     server.inbox.put(mail(), clock.now() - timedelta(days=30))
     assert tell(desk) == []
+
+
+def test_what_was_owed_while_the_server_was_away_is_told_once_it_is_filed(
+    desk: EmailAccount, tamsin: Any, server: FakeServer, tell: Tell
+) -> None:
+    server.inbox.put(mail())
+    server.faults = [*[None] * len(("open", "examine", "uids", "headers")), BROKEN]
+    assert tell(desk) == []
+    with time_machine.travel(clock.now() + timedelta(hours=5), tick=False):
+        assert len(tell(desk)) == 1
 
 
 def test_our_own_mail_that_comes_back_is_told_to_nobody(

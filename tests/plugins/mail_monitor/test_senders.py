@@ -40,6 +40,12 @@ def test_the_sender_and_every_other_customer_get_it_with_their_role() -> None:
     ]
 
 
+def test_every_customer_among_many_recipients_is_found() -> None:
+    others = ", ".join(f"r{number}@else.example" for number in range(400))
+    decision = of(f"From: desk@acme.example\nTo: {others},\n ben@birch.example", outgoing=True)
+    assert places(decision) == [(BEN, Role.TO, "To is the main address")]
+
+
 def test_a_stranger_cannot_put_a_mail_into_a_record_by_naming_a_customer_in_cc() -> None:
     decision = of("From: spam@shop.example\nTo: desk@acme.example\nCc: tamsin@quill.example")
     assert decision == Unknown("", "spam@shop.example", ("spam@shop.example",))
