@@ -70,12 +70,13 @@ def on_moment(value: datetime | None) -> str:
     return f"{on_day(value)} at {clock.local(value, zone()):%H:%M}" if value else ""
 
 
-def exact(value: datetime | None) -> str:
+def exact(value: datetime | None, zone_name: str | None = None) -> str:
     """Date, time and zone in full, for facts that matter to the minute; "" for None."""
     if value is None:
         return ""
-    there = clock.local(value, zone())
-    return f"{there.day} {there:%B %Y, %H:%M} {zone()}"
+    zone_name = zone_name or zone()
+    there = clock.local(value, zone_name)
+    return f"{there.day} {there:%B %Y, %H:%M} {zone_name}"
 
 
 def local(value: datetime) -> datetime:

@@ -89,7 +89,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class MenuEntry:
-    """An entry under the plugin's title; shown to `roles` while the installation is on.
+    """An entry of the plugin's group of the menu; shown to `roles` while the installation is on.
 
     `count(installation)` answers (how many wait, "" or "ask" or "stop"); None shows no count.
     """
@@ -176,6 +176,7 @@ class Plugin:
     connect: str | None = None  # the endpoint behind the Connect button
     connect_roles: Allowed = OPERATORS
     menu: tuple[MenuEntry, ...] = ()
+    menu_title: str = ""  # what its group of the menu is called, when not like the plugin
     panels: tuple[Panel, ...] = ()
     columns: tuple[Column, ...] = ()
     tabs: tuple[Tab, ...] = ()

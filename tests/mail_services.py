@@ -141,12 +141,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_certificate(tmp_path_factory.mktemp("certificate"))
 
 
-def make_certificate(folder: Path) -> Path:
-    """The same in `folder`, for the benchmarks too."""
+def make_certificate(folder: Path, *further_names: str) -> Path:
+    """The same in `folder`, for the benchmarks too, and for servers that go by further names."""
+    names = ",".join(["DNS:localhost", "IP:127.0.0.1", *(f"DNS:{name}" for name in further_names)])
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"),
+            *("-addext", f"subjectAltName={names}"),
             *("-keyout", folder / "key.pem", "-out", folder / "cert.pem"),
         ],
         check=True,
@@ -267,6 +268,13 @@ class Post:
 @pytest.fixture
 def post(certificate: Path) -> Iterator[Post]:
     """An SMTP server on loopback, with STARTTLS on one port and TLS from the first byte on the other."""
+    with post_server(certificate) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def post_server(certificate: Path) -> Iterator[Post]:
+    """The same, until the block ends."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
     running = Post(free_port(), free_port())
@@ -276,6 +284,8 @@ def post(certificate: Path) -> Iterator[Post]:
     tls = Controller(running, port=running.tls_port, ssl_context=context, auth_require_tls=False, **common)
     starttls.start()
     tls.start()
-    yield running
-    starttls.stop()
-    tls.stop()
+    try:
+        yield running
+    finally:
+        starttls.stop()
+        tls.stop()

@@ -128,7 +128,7 @@ def _enter_some_account() -> bool:
 
 def _frame() -> Frame:
     account, role = g.account, g.membership.role
-    menu = [Group(None, _host_entries(role)), *_plugin_groups(role), Group("Account", _account_entries(role))]
+    menu = [*_host_groups(role), *_plugin_groups(role), Group("Account", _account_entries(role))]
     menu = [group for group in menu if group.entries]
     entries = [entry for group in menu for entry in group.entries]
     return Frame(
@@ -173,14 +173,11 @@ def _entry(label: str, endpoint: str, below: str | None = None) -> Entry:
     return Entry(label, url, current=path == url or path.startswith(below or url + "/"))
 
 
-def _host_entries(role: Role) -> list[Entry]:
+def _host_groups(role: Role) -> list[Group]:
     if role not in OFFICE:
-        return [_entry("Home", "accounts.home", below="//")]
-    return [
-        _entry("Today", "dashboard.today"),
-        _entry("Customers", "billing.customers"),
-        _entry("Invoices", "billing.invoices"),
-    ]
+        return [Group(None, [_entry("Home", "accounts.home", below="//")])]
+    operations = [_entry("Customers", "billing.customers"), _entry("Invoices", "billing.invoices")]
+    return [Group(None, [_entry("Today", "dashboard.today")]), Group("Operations", operations)]
 
 
 def _account_entries(role: Role) -> list[Entry]:
@@ -209,7 +206,7 @@ def _plugin_groups(role: Role) -> list[Group]:
                 entry = _entry(item.label, f"{plugin.name}.{item.endpoint.lstrip('.')}")
                 count, kind = item.count(installation) if item.count else (None, "")
                 entries.append(Entry(entry.label, entry.url, entry.current, count or None, kind))
-        groups.append(Group(plugin.title, entries))
+        groups.append(Group(plugin.menu_title or plugin.title, entries))
     return groups
 
 

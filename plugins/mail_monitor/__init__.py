@@ -31,11 +31,12 @@ plugin = Plugin(
     summary="Watches mailboxes and files customers' messages into their records.",
     pages=pages,
     state=health.state_of,
+    menu_title="CRM",
     menu=(
+        MenuEntry("Email accounts", ".accounts", OPERATORS, health.count_stopped),
         MenuEntry("Needs a choice", ".choices", OFFICE, panels.count_choices),
         MenuEntry("Unknown senders", ".strangers", OFFICE),
         MenuEntry("Quarantine", ".quarantine", OFFICE, panels.count_quarantine),
-        MenuEntry("Email accounts", ".accounts", OPERATORS, health.count_stopped),
     ),
     panels=(Panel("systems", panels.systems_panel),),
     tabs=(Tab("crm", "CRM", panels.crm_tab, panels.count_messages),),

@@ -8,7 +8,7 @@ from flask import g
 
 from app import clock
 from app.db import db
-from plugins.mail_monitor import accounts, importing, notices, presets, removals
+from plugins.mail_monitor import accounts, importing, notices, presets, quota, removals
 from plugins.mail_monitor.forms import EmailAccountForm
 from plugins.mail_monitor.health import Health, health_of
 from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, ImportRun
@@ -33,6 +33,7 @@ def overview(account_id: int) -> dict[str, Any]:
             health.state == "scanning" or _is_due(row) for row, health in zip(rows, healths.values(), strict=True)
         ),
         "next_line": _next_line(rows, healths),
+        "room": quota.room_of(account_id) if rows else None,
     }
 
 
@@ -58,6 +59,7 @@ def about_servers(form: EmailAccountForm) -> dict[str, Any]:
     return {
         "preset": presets.preset(form.provider.data or ""),
         "of_address": presets.preset_for(form.email_address.data or ""),
+        "help_of_others": presets.HELP_OF_OTHERS,
     }
 
 

@@ -106,6 +106,12 @@ def conversation(customer: Customer, thread_id: int, *, whole: bool = False) -> 
     return Conversation(thread_id, filings[::-1], earlier)
 
 
+def thread_of(customer_id: int, message_id: int | None) -> int | None:
+    """The thread in which a message stands in a customer's record; None when it does not."""
+    query = sa.select(Filing.thread_id).where(Filing.customer_id == customer_id, Filing.message_id == message_id)
+    return db.session.scalar(query.where(_stands()).limit(1))
+
+
 def count_of(customer: Customer) -> int:
     """How many messages are in a customer's record."""
     query = sa.select(sa.func.count()).where(Filing.customer_id == customer.id, _stands())

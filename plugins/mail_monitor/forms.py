@@ -10,6 +10,7 @@ from wtforms import (
     Field,
     Form,
     FormField,
+    HiddenField,
     IntegerField,
     PasswordField,
     SelectField,
@@ -95,20 +96,25 @@ class EmailAccountForm(FlaskForm):
     email_address = EmailField("Email address", description="The address that is watched.")
     display_name = StringField("Display name", description="Customers see this as the sender of your answers.")
     location_id = SelectField(
-        "Location", coerce=int, description="Where this mailbox belongs. It does not decide whose mail is filed."
+        "Location",
+        coerce=int,
+        description="Decides the time zone shown and who signs: its address, unless there is a signature. "
+        "It does not decide whose mail is filed.",
     )
     active = BooleanField("Active", description="Off keeps everything and stops scanning.")
     provider = SelectField("Provider", choices=PROVIDERS, description="A known provider brings its servers along.")
+    # The address that brought the provider along, so that another address may take it away again.
+    brought_by = HiddenField()
     incoming = FormField(IncomingForm, "Incoming")
     outgoing = FormField(OutgoingForm, "Outgoing")
     send_notifications = BooleanField("Send notifications", description="Once per newly filed message of a customer.")
     notification_email_address = EmailField(
         "Notification address",
         [Optional()],
-        description="Empty: all Operators. Never a watched address, or mail would loop.",
+        description="Empty: all Operators, whatever the location. Never a watched address, or mail would loop.",
     )
     interval_minutes = NumberField("Scan every", default=15, description="Minutes between two scans, 1 to 60.")
-    signature = TextAreaField("Signature", [Optional()], description="Stands below every answer from this account.")
+    signature = TextAreaField("Signature", [Optional()], description="Stands below every answer. Empty: name and address of the location.")
     largest_mb = NumberField(
         "Largest message, MB", default=25, description="Larger ones are filed without attachments."
     )

@@ -11,7 +11,6 @@ from typing import Any
 import sqlalchemy as sa
 
 from app import clock
-from app.accounts.models import Account
 from app.db import db, unit_of_work
 from app.errors import Outside, Refused
 from app.typed import fold
@@ -20,6 +19,7 @@ from plugins.mail_monitor import fates, finding
 from plugins.mail_monitor.fates import Fate
 from plugins.mail_monitor.fetched import Fetched
 from plugins.mail_monitor.letters import Envelope
+from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.places import FolderPlace, places_of
 from plugins.mail_monitor.records import Message, Sighting
 from plugins.mail_monitor.relinking import key_of
@@ -87,7 +87,7 @@ class Found:
 def look(turn: Turn, lease: Lease, search_id: int) -> None:
     """Do a search and note what was found; an `Outside` error becomes its end."""
     search = db.session.get_one(MessageSearch, search_id)
-    zone = db.session.get_one(Account, search.account_id).timezone
+    zone = db.session.get_one(EmailAccount, search.email_account_id).location.timezone
     wanted = Wanted(fold(search.sender), tuple(fold(search.subject).split()), search.day, zone)
     db.session.rollback()
     found = Found()

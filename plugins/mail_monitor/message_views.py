@@ -20,6 +20,7 @@ def message_view(account_id: int, message_id: int, customer_id: int | None = Non
         "message": opened.message,
         "filings": mine,
         "customer_id": customer_id if mine else None,
+        "through": mine[0].email_account_id if mine else opened.choice.email_account_id if opened.choice else None,
         "as_text": as_text,
         "shows_frame": shows_frame,
         "shows_pictures": shows_frame and opened.shows_pictures(once=once),

@@ -133,6 +133,15 @@ class EmailAccount(Base, Due, Leased):
     folders: Mapped[list["Folder"]] = relationship(back_populates="email_account", order_by="Folder.id")
 
     @property
+    def signs_with(self) -> str:
+        """What stands below its answers: its own signature, else its location's name and address, if it has one."""
+        here = self.location
+        if self.signature.strip() or not here.address.strip():
+            return self.signature.strip()
+        lines = (self.display_name, here.name, here.address, f"{here.postcode} {here.city}")
+        return "\n".join(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+    @property
     def is_scanning(self) -> bool:
         """Whether a worker holds the mailbox right now."""
         return self.lease_until is not None and self.lease_until > clock.now()

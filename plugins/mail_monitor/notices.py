@@ -118,8 +118,7 @@ def problem_of(row: EmailAccount) -> str:
             return f"Nobody is told of new messages: {address} is watched itself, and mail would go round in circles."
         return "Nobody is told of new messages: every Operator's address is watched itself. Name another address."
     if row.notices_rest_until is not None and row.notices_rest_until > clock.now():
-        zone = db.session.get_one(Account, row.account_id).timezone
-        until = clock.local(row.notices_rest_until, zone)
+        until = clock.local(row.notices_rest_until, row.location.timezone)
         return (
             f"Many messages came in a short time, so nobody is told of single ones until {until:%H:%M}. They are filed "
             "as ever, and then told of together."
@@ -160,6 +159,7 @@ def _post_one(account: Account, row: EmailAccount, message: Message, whom: Seque
         "names": " and ".join(names) or message.sender_address,
         "email_account": row,
         "message": message,
+        "zone": row.location.timezone,
         "address": _address("mail_monitor.message", account, message_id=message.id),
     }
     # The host's mail server may take no other letters before an @; then answers go to the sender of the notice.

@@ -63,14 +63,14 @@ def freeze(account: Account, typed: Typed, new_files: Iterable[File] = ()) -> Fr
     _refuse(typed, (*to, *cc, *bcc))
     answers = found.answers
     in_reply_to, references = thread_ids(answers.message_id, answers.references) if answers else ("", ())
-    quote = quote_of(account, answers) if answers is not None and typed.quotes else ""
+    quote = quote_of(answers, sender.location.timezone) if answers is not None and typed.quotes else ""
     draft = Draft(
         message_id=new_message_id(typed.token, current_app.config["SECRET_KEY"], account.id, sender.email_address),
         sender_name=sender.display_name,
         sender_address=sender.email_address,
         reply_to=sender.reply_to,
         subject=typed.subject.strip(),
-        text=whole_text(clean_text(typed.text), sender.signature, quote),
+        text=whole_text(clean_text(typed.text), sender.signs_with, quote),
         written_at=clock.now().replace(microsecond=0),
         to=to,
         cc=cc,
@@ -91,10 +91,10 @@ def freeze(account: Account, typed: Typed, new_files: Iterable[File] = ()) -> Fr
     return Frozen(typed, draft, raw, letter, hashes)
 
 
-def quote_of(account: Account, message: Message) -> str:
-    """A message as it is quoted below its answer."""
+def quote_of(message: Message, zone: str) -> str:
+    """A message as it is quoted below its answer, with when it came on the clock of the zone that the answer is from."""
     writer = message.sender_name or message.sender_address
-    return quoted(message.text, writer, message.received_at, account.timezone)
+    return quoted(message.text, writer, message.received_at, zone)
 
 
 def send(account: Account, frozen: Frozen, by: str) -> Outgoing:

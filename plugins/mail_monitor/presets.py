@@ -155,6 +155,14 @@ PRESETS = (
     ),
 )
 OTHER = ""
+# Where to read what other providers want; the first for whoever is not named.
+HELP_OF_OTHERS = (
+    ("Any provider", "https://support.mozilla.org/kb/manual-account-configuration"),
+    ("Fastmail", "https://www.fastmail.help/hc/en-us/articles/1500000279921"),
+    ("GMX", "https://support.gmx.com/pop-imap/imap/index.html"),
+    ("IONOS", "https://www.ionos.com/help/email/"),
+    ("Zoho", "https://www.zoho.com/mail/help/imap-access.html"),
+)
 _BY_KEY = {preset.key: preset for preset in PRESETS}
 _BY_DOMAIN = {domain: preset for preset in PRESETS for domain in preset.domains}
 

@@ -13,6 +13,7 @@ from app.errors import Refused
 from plugins.mail_monitor.records import Blob
 
 MB = 1024 * 1024
+GB = 1024 * MB
 TIGHT = 80  # percent
 
 
@@ -37,9 +38,10 @@ class Room:
 
     @property
     def words(self) -> str:
-        """Such as "16.4 of 20.0 GB"."""
-        size, unit = (MB, "MB") if self.all < 1024 * MB else (1024 * MB, "GB")
-        return f"{self.taken / size:.1f} of {self.all / size:.1f} {unit}"
+        """Such as "16.4 of 20.0 GB", or "3.2 MB of 20.0 GB"."""
+        size, unit = (MB, "MB") if self.all < GB else (GB, "GB")
+        taken = f"{self.taken / MB:.1f} MB" if size == GB and self.taken < GB // 10 else f"{self.taken / size:.1f}"
+        return f"{taken} of {self.all / size:.1f} {unit}"
 
 
 def room_of(account_id: int) -> Room:

@@ -61,13 +61,25 @@ class Product:
 
 
 @pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the product keeps its data."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def surroundings() -> dict[str, str]:
+    """What else the product finds in its environment; a module that has something to say brings its own."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def product(data_dir: Path, surroundings: dict[str, str]) -> Iterator[Product]:
     """`make run` with a data folder and ports of its own, and a pace at which progress can be seen."""
     made, mark = Product(), Mark()
     with TemporaryDirectory(prefix=mark.value, ignore_cleanup_errors=True) as folder:
         settings = {
             "TMPDIR": folder,
-            "SPHEREMAIL_DATA_DIR": str(tmp_path_factory.mktemp("data")),
+            "SPHEREMAIL_DATA_DIR": str(data_dir),
             "SPHEREMAIL_PORT": str(made.port),
             "SPHEREMAIL_SETTLE_S": "0",
             "SPHEREMAIL_SWEEP_S": "1",
@@ -75,7 +87,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         }
         process = subprocess.Popen(
             [sys.executable, "-m", "app.starter", *made.options, "--end-with-parent"],
-            env={**mark.environment, **settings},
+            env={**mark.environment, **settings, **surroundings},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -38,7 +38,7 @@ class Walk:
         """Renew a picture of the documentation, when somebody asked for that."""
         if self.pictures:
             self.page.wait_for_timeout(300)  # a toast or a menu may still be on its way
-            self.page.screenshot(path=self.pictures / f"{name}.png")
+            self.page.screenshot(path=self.pictures / f"{name}.png", caret="initial")
 
     def add_and_activate_a_customer(self) -> None:
         page = self.page

@@ -82,15 +82,21 @@ def change_account(email_account_id: int) -> Answer:
 def servers() -> Answer:
     """The server fields for the provider that was chosen, or that the address typed so far belongs to."""
     form = EmailAccountForm(g.account, formdata=request.args)
-    known = presets.preset_for(form.email_address.data or "")
+    address, before = form.email_address.data or "", form.brought_by.data or ""
     if request.args.get("by") == "address":
-        shown = request.args.get("shown", "")
-        if known is None or known.key == shown:
-            return Response(status=204)
-        form.provider.data = known.key
-    if not form.incoming.form.user.data:
-        form.incoming.form.user.data = form.email_address.data
-    return render_template("mail_monitor/_servers.html", form=form, row=None, **account_pages.about_servers(form))
+        known = presets.preset_for(address)
+        if known is None and not before:
+            return Response(status=204)  # nothing came along with an address, or a person chose it from the list
+        form.provider.data = known.key if known else presets.OTHER
+        form.brought_by.data = address if known else ""
+    else:
+        form.brought_by.data = ""
+    user = form.incoming.form.user
+    if not user.data or user.data == before:
+        user.data = address
+    return render_template(
+        "mail_monitor/_servers.html", form=form, row=None, beside=True, **account_pages.about_servers(form)
+    )
 
 
 @pages.get("/accounts/providers")

@@ -10,11 +10,12 @@ from app.access import OFFICE, allow
 from app.db import db, unit_of_work
 from app.errors import AppError, Conflict, InvalidInput, NotFound
 from app.htmx import asks_for_partial, go_to
-from plugins.mail_monitor import drafts, outbox
+from plugins.mail_monitor import conversations, drafts, outbox
 from plugins.mail_monitor.compose_form import ComposeForm
 from plugins.mail_monitor.downloads import download
 from plugins.mail_monitor.drafts import Around, Typed
 from plugins.mail_monitor.letters import File
+from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.pages import pages
 from plugins.mail_monitor.sending_models import Outgoing, OutgoingState
 from plugins.mail_monitor.turns import store
@@ -194,15 +195,17 @@ def _files(typed: Typed, file_error: str = "") -> str:
 
 
 def _context(typed: Typed, around: Around) -> dict[str, Any]:
+    sender = _sender(around, typed)
+    zone = sender.location.timezone if sender else g.account.timezone
     return {
         "around": around,
-        "sender": _sender(around, typed),
+        "sender": sender,
         "back": _record(around.customer.id),
-        "quote": outbox.quote_of(g.account, around.answers) if around.answers else "",
+        "quote": outbox.quote_of(around.answers, zone) if around.answers else "",
     }
 
 
-def _sender(around: Around, typed: Typed) -> Any:
+def _sender(around: Around, typed: Typed) -> EmailAccount | None:
     return next((row for row in around.senders if row.id == typed.email_account_id), None)
 
 
@@ -212,8 +215,10 @@ def _draft_address(typed: Typed) -> str:
 
 
 def _after(row: Outgoing) -> str:
-    return url_for(".message", message_id=row.record_id) if row.record_id else _record(row.customer_id)
+    """Where the mail stands among the customer's messages."""
+    thread_id = conversations.thread_of(row.customer_id, row.record_id)
+    return _record(row.customer_id, thread=thread_id, message=row.record_id) if thread_id else _record(row.customer_id)
 
 
-def _record(customer_id: int) -> str:
-    return url_for("billing.customer_tab", customer_id=customer_id, plugin_path="mail", name="crm")
+def _record(customer_id: int, **values: Any) -> str:
+    return url_for("billing.customer_tab", customer_id=customer_id, plugin_path="mail", name="crm", **values)

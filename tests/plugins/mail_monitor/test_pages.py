@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import update
@@ -65,6 +66,14 @@ def passed_test() -> int:
         test.state = ConnectionTestState.PASSED
         test.begins_at = [{"kind": "inbox", "name": "INBOX", "uidvalidity": 7, "uidnext": 1}]
         return test.id
+
+
+def value_of(name: str, html: str) -> str:
+    """What stands in a field."""
+    tag = re.search(rf'<input[^>]* name="{name}"[^>]*>', html)
+    assert tag, name
+    found = re.search(r' value="([^"]*)"', tag[0])
+    return found[1] if found else ""
 
 
 def rows_of_ids() -> list[int]:
@@ -175,13 +184,45 @@ def test_notifications_never_go_to_a_watched_address(ana: Visitor, typed: dict[s
     assert "the mail would go round in circles" in ana.post("/acme/mail/accounts/new", data=other).text
 
 
+def servers_for(ana: Visitor, address: str, **typed: str) -> str:
+    """The part of the form with the servers, after this address was typed over what stood there."""
+    query = {"by": "address", "email_address": address, "provider": "", **typed}
+    return ana.get(f"/acme/mail/accounts/servers?{urlencode(query)}", htmx=True).text
+
+
 def test_typing_an_address_brings_its_providers_servers(ana: Visitor) -> None:
-    known = ana.get("/acme/mail/accounts/servers?by=address&email_address=me@gmail.com&provider=", htmx=True)
-    assert "imap.gmail.com" in known.text
-    assert "Create an app password" in known.text
-    assert 'name="incoming-host"' not in known.text
+    known = servers_for(ana, "me@gmail.com")
+    assert "imap.gmail.com" in known
+    assert "Create an app password" in known
+    assert 'name="incoming-host"' not in known
+    assert value_of("incoming-user", known) == "me@gmail.com"
+
+
+def test_an_address_of_nobody_known_changes_nothing(ana: Visitor) -> None:
     unknown = ana.get("/acme/mail/accounts/servers?by=address&email_address=me@acme.example&provider=", htmx=True)
     assert unknown.status_code == 204
+    chosen = "/acme/mail/accounts/servers?by=address&email_address=me@acme.example&provider=gmail"
+    assert ana.get(chosen, htmx=True).status_code == 204
+
+
+def test_another_address_takes_the_provider_away_that_an_address_brought(ana: Visitor) -> None:
+    brought = {"provider": "gmail", "brought_by": "me@gmail.com", "incoming-user": "me@gmail.com"}
+    other = servers_for(ana, "me@acme.example", **brought)
+    assert 'name="incoming-host"' in other
+    assert "imap.gmail.com" not in other
+    assert value_of("incoming-user", other) == "me@acme.example"
+    assert value_of("brought_by", other) == ""
+    yahoo = servers_for(ana, "me@yahoo.com", **{**brought, "incoming-user": "somebody"})
+    assert "imap.mail.yahoo.com" in yahoo
+    assert value_of("incoming-user", yahoo) == "somebody"
+    by_hand = ana.get("/acme/mail/accounts/servers?provider=icloud&brought_by=me@gmail.com", htmx=True).text
+    assert value_of("brought_by", by_hand) == ""
+
+
+def test_a_provider_that_is_not_in_the_table_has_help_too(ana: Visitor) -> None:
+    page = ana.get("/acme/mail/accounts/new").text
+    assert "The provider's help names its servers" in page
+    assert page.count('rel="noreferrer"') >= 5
 
 
 def test_the_table_of_providers_marks_what_was_corrected(ana: Visitor) -> None:

@@ -17,6 +17,7 @@ from tests.cast import Cast
 from tests.fakes.mailbox import FakeServer
 from tests.plugins.mail_monitor.conftest import rows_of
 from tests.plugins.mail_monitor.letters import mail
+from tests.visitors import Visitor
 
 Scan = Callable[[EmailAccount], Tally]
 
@@ -44,6 +45,27 @@ def test_from_80_percent_on_operators_are_told(cast: Cast, installation: Install
     take(cast.acme.id, 839 * 1024)
     told = troubles.problems_of(installation)
     assert [(one.cause, one.title) for one in told] == [("mail_storage", "The storage for messages is 81 % full")]
+
+
+@pytest.mark.usefixtures("one_megabyte")
+def test_the_page_of_email_accounts_says_what_is_taken(
+    cast: Cast, desk: EmailAccount, sign_in: Callable[..., Visitor]
+) -> None:
+    ana = sign_in(cast.ana)
+    take(cast.acme.id, 256 * 1024)
+    assert "0.2 of 1.0 MB" in ana.get("/acme/mail/accounts").text
+    take(cast.acme.id, 839 * 1024)
+    assert "The storage for messages is 81 % full." in ana.get("/acme/mail/accounts").text
+    take(cast.acme.id, 1024 * 1024)
+    assert "The storage for messages is full." in ana.get("/acme/mail/accounts").text
+
+
+@pytest.mark.parametrize(
+    ("taken", "every", "words"),
+    [(3 * quota.MB, 20 * quota.GB, "3.0 MB of 20.0 GB"), (16 * quota.GB, 20 * quota.GB, "16.0 of 20.0 GB")],
+)
+def test_sizes_are_said_in_units_that_say_something(taken: int, every: int, words: str) -> None:
+    assert quota.Room(taken, every).words == words
 
 
 @pytest.mark.usefixtures("one_megabyte")
