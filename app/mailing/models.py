@@ -52,7 +52,7 @@ class OutgoingMail(Base, Due, Leased):
 
 
 class OutgoingAttachment(Base):
-    """A file that goes along. Its bytes are let go once the mail is sent; name and size stay."""
+    """A file that goes along. Its bytes are let go some days after the mail was sent; name and size stay."""
 
     __tablename__ = "outgoing_attachment"
     __table_args__ = (sa.UniqueConstraint("outgoing_mail_id", "position"),)

@@ -85,14 +85,10 @@ def sender_of(account: Account | None) -> tuple[str, str]:
 
 
 def ended(mail: OutgoingMail, state: MailState, problem: str = "") -> None:
-    """Note what became of a mail: it rests from now on, and what was attached to a sent one is let go."""
+    """Note what became of a mail: it rests from now on."""
     mail.state, mail.problem, mail.due_at, mail.ended_at = state, problem[:500], None, clock.now()
     if mail.template in SECRET and state != MailState.UNKNOWN:
         mail.text = mail.html = ""  # it held a link that opens something
-    if state == MailState.SENT:
-        db.session.execute(
-            sa.update(OutgoingAttachment).where(OutgoingAttachment.outgoing_mail_id == mail.id).values(content=None)
-        )
     audit.record("mail_sent", mail, outcome=state.value, template=mail.template, to=mail.recipient)
 
 

@@ -14,7 +14,7 @@ from flask import current_app
 from app import clock
 from app.accounts.models import Attempt, Invitation, PasswordReset, SignIn
 from app.db import changed_one, db, unit_of_work
-from app.mailing.models import MailState, OutgoingMail
+from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from app.plugin import registry
 from app.work import Heartbeat, job_name, ring_after_commit
 
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 HOUR = 2  # UTC, when most accounts sleep
 AT_ONCE = 5000  # rows per transaction: nobody waits long for the lock
 TRIES_KEPT = timedelta(days=2)  # the longest limit looks back an hour
+# What was attached to sent mail: long enough for plugins to take a copy, also after an outage.
+FILES_KEPT = timedelta(days=8)
 NAME = "prune"
 
 
@@ -63,6 +65,7 @@ def prune() -> None:
         "invitations": _delete(Invitation, Invitation.expires_at < kept),
         "password_resets": _delete(PasswordReset, PasswordReset.expires_at < kept),
         "letters": _empty_letters(now - timedelta(days=days.keep_letters_days)),
+        "files": _let_files_go(now - FILES_KEPT),
     }
     for plugin in registry():
         if plugin.prune is not None:
@@ -89,6 +92,26 @@ def _empty_letters(before: datetime) -> int:
         )
         emptied = sa.update(OutgoingMail).where(OutgoingMail.id.in_(ids.limit(AT_ONCE))).values(html="", text="")
         return len(db.session.scalars(emptied.returning(OutgoingMail.id)).all())
+
+    return _in_pieces(piece)
+
+
+def _let_files_go(before: datetime) -> int:
+    """What was attached to sent mail loses its bytes; its name and size stay."""
+
+    def piece() -> int:
+        ids = (
+            sa.select(OutgoingAttachment.id)
+            .join(OutgoingMail, OutgoingMail.id == OutgoingAttachment.outgoing_mail_id)
+            .where(
+                OutgoingMail.state == MailState.SENT,
+                OutgoingMail.created_at < before,
+                OutgoingAttachment.content.is_not(None),
+            )
+        )
+        files = OutgoingAttachment.id.in_(ids.limit(AT_ONCE))
+        emptied = sa.update(OutgoingAttachment).where(files).values(content=None)
+        return len(db.session.scalars(emptied.returning(OutgoingAttachment.id)).all())
 
     return _in_pieces(piece)
 

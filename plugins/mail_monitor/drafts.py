@@ -20,7 +20,7 @@ from plugins.mail_monitor.charsets import clean_line, clean_text
 from plugins.mail_monitor.drafting import answer_subject
 from plugins.mail_monitor.file_names import safe_name
 from plugins.mail_monitor.letters import File
-from plugins.mail_monitor.message_rows import Source, keep_blobs
+from plugins.mail_monitor.message_rows import keep_blobs
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Direction, Filing, How, Message
 from plugins.mail_monitor.sending_models import Outgoing, OutgoingFile, OutgoingState
@@ -207,7 +207,7 @@ def attach(row: Outgoing, files: Sequence[File], hashes: dict[bytes, str]) -> No
     """Add files, whose bytes are in the store under `hashes`, to a draft."""
     if not files:
         return
-    keep_blobs(db.session(), Source(row.account_id, row.email_account_id), hashes)
+    keep_blobs(db.session(), row.account_id, hashes)
     last = max((one.position for one in row.files), default=0)
     for position, one in enumerate(files, start=last + 1):
         row.files.append(

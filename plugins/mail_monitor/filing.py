@@ -45,7 +45,7 @@ def file_batch(
         if isinstance(letter := batch.letters.get(item.uid), Letter)
         and (item.uid in returned or not isinstance(item.decision, Reported))
     ]
-    keep_blobs(session, source, hashes)
+    keep_blobs(session, source.account_id, hashes)
     ids, new = put_messages(session, source, batch, readable, hashes)
     note_sightings(session, source, batch.place, readable, ids)
     _file(session, source, batch, readable, new, tally)

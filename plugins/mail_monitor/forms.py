@@ -114,7 +114,9 @@ class EmailAccountForm(FlaskForm):
         description="Empty: all Operators, whatever the location. Never a watched address, or mail would loop.",
     )
     interval_minutes = NumberField("Scan every", default=15, description="Minutes between two scans, 1 to 60.")
-    signature = TextAreaField("Signature", [Optional()], description="Stands below every answer. Empty: name and address of the location.")
+    signature = TextAreaField(
+        "Signature", [Optional()], description="Stands below every answer. Empty: name and address of the location."
+    )
     largest_mb = NumberField(
         "Largest message, MB", default=25, description="Larger ones are filed without attachments."
     )

@@ -1,4 +1,4 @@
-"""What the host itself sent to customers stands among their sent messages: a copy of its words, made once.
+"""What the host itself sent to customers stands among their sent messages: a copy of its words and files, made once.
 
 Asked of the host's rows, and not only of its event: an event that was lost costs nothing but time.
 """
@@ -11,14 +11,14 @@ from flask import current_app
 from sqlalchemy.orm import Session, selectinload
 
 from app import clock
-from app.db import unit_of_work
-from app.mailing.models import MailState, OutgoingMail
-from plugins.mail_monitor import identity, threads
+from app.db import db, unit_of_work
+from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
+from plugins.mail_monitor import identity, quota, threads
 from plugins.mail_monitor.address_lists import address_key
-from plugins.mail_monitor.message_rows import insert_missing, searchable
-from plugins.mail_monitor.records import Direction, Filing, How, Message, Role
+from plugins.mail_monitor.message_rows import insert_missing, keep_blobs, searchable
+from plugins.mail_monitor.records import Attachment, Direction, Filing, How, Message, Role
 from plugins.mail_monitor.sending_models import HostCopy
-from plugins.mail_monitor.turns import Turn
+from plugins.mail_monitor.turns import Turn, store
 
 LOOKED_BACK = timedelta(days=7)
 AT_ONCE = 200
@@ -30,14 +30,31 @@ HIDDEN = "[a personal link]"
 
 def catch_up(turn: Turn) -> None:
     """Copy what was sent lately and is not in a record yet."""
+    missing = _missing(turn.account_id)
+    db.session.rollback()
+    for outgoing_mail_id in missing:
+        with unit_of_work():
+            turn.lease.renew()
+        copy(turn.account_id, outgoing_mail_id)
+
+
+def copy(account_id: int, outgoing_mail_id: int) -> None:
+    """Put one mail of the host into its customer's record: first its files into the store, then the rows."""
+    hashes: dict[bytes, str] = {}
+    if not quota.room_of(account_id).is_full:
+        contents = db.session.scalars(
+            sa.select(OutgoingAttachment.content)
+            .join(OutgoingMail, OutgoingMail.id == OutgoingAttachment.outgoing_mail_id)
+            .where(OutgoingMail.id == outgoing_mail_id, OutgoingMail.account_id == account_id)
+        ).all()
+        db.session.rollback()
+        hashes = store().put_all(account_id, [content for content in contents if content is not None])
+    db.session.rollback()
     with unit_of_work() as session:
-        turn.lease.renew()
-        for outgoing_mail_id in _missing(session, turn.account_id):
-            copy(session, turn.account_id, outgoing_mail_id)
+        _file(session, account_id, outgoing_mail_id, hashes)
 
 
-def copy(session: Session, account_id: int, outgoing_mail_id: int) -> None:
-    """Put one mail of the host into its customer's record, inside the unit of work around the caller."""
+def _file(session: Session, account_id: int, outgoing_mail_id: int, hashes: dict[bytes, str]) -> None:
     mail = session.scalar(
         sa.select(OutgoingMail)
         .where(OutgoingMail.id == outgoing_mail_id, OutgoingMail.account_id == account_id)
@@ -46,8 +63,9 @@ def copy(session: Session, account_id: int, outgoing_mail_id: int) -> None:
     there = session.scalar(sa.select(HostCopy.id).where(HostCopy.outgoing_mail_id == outgoing_mail_id))
     if mail is None or mail.customer_id is None or mail.state is not MailState.SENT or there is not None:
         return
-    message = _message(mail)
+    message = _message(mail, hashes)
     session.add(message)
+    keep_blobs(session, account_id, hashes)
     session.flush()
     session.add(HostCopy(account_id=account_id, outgoing_mail_id=mail.id, message_id=message.id))
     filing = {
@@ -71,9 +89,9 @@ def without_secrets(text: str, public_base: str) -> str:
     return ours.sub(lambda found: HIDDEN if _SECRET.search(found[0][len(public_base) :]) else found[0], text)
 
 
-def _missing(session: Session, account_id: int) -> list[int]:
+def _missing(account_id: int) -> list[int]:
     return list(
-        session.scalars(
+        db.session.scalars(
             sa.select(OutgoingMail.id)
             .where(
                 OutgoingMail.account_id == account_id,
@@ -88,10 +106,11 @@ def _missing(session: Session, account_id: int) -> list[int]:
     )
 
 
-def _message(mail: OutgoingMail) -> Message:
+def _message(mail: OutgoingMail, hashes: dict[bytes, str]) -> Message:
     message_id = identity.normal_id(mail.message_id)
     text = without_secrets(mail.text, current_app.config["SETTINGS"].public_base)
-    notes = [f"Attached: {one.file_name}. It is not kept with the message." for one in mail.attachments]
+    kept = [(one, hashes[one.content]) for one in mail.attachments if one.content in hashes]
+    lost = [one for one in mail.attachments if one.content not in hashes]
     words = f"{mail.subject} {mail.sender_name} {mail.recipient} {text[:2000]}"
     return Message(
         account_id=mail.account_id,
@@ -110,5 +129,16 @@ def _message(mail: OutgoingMail) -> Message:
         size=len(mail.text),
         text=text,
         snippet=" ".join(text[:1000].split())[:200],
-        notes=notes,
+        notes=[f"{one.file_name} went along and is not kept here." for one in lost],
+        attachments=[
+            Attachment(
+                account_id=mail.account_id,
+                position=one.position,
+                name=one.file_name,
+                content_type=one.content_type,
+                size=one.size,
+                blob_hash=digest,
+            )
+            for one, digest in kept
+        ],
     )

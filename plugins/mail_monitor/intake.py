@@ -248,7 +248,7 @@ class Reader:
         with unit_of_work() as session:
             self.turn.lease.renew()
             source = Source(self.turn.account_id, self.turn.email_account_id)
-            keep_blobs(session, source, hashes)
+            keep_blobs(session, source.account_id, hashes)
             put_aside.quarantine(session, source, self.place, item, problem, "".join(hashes.values()), tries)
             put_down(session.get_one(Folder, self.place.folder_id), [one.uid], settled=True)
         self.turn.tally.seen += 1

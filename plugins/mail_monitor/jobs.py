@@ -130,9 +130,7 @@ def host_mail_sent(installation_id: int, outgoing_mail_id: int) -> None:
     installation = db.session.get(Installation, installation_id)
     if installation is None:
         return
-    account_id = installation.account_id
-    with unit_of_work() as session:
-        host_mail.copy(session, account_id, outgoing_mail_id)
+    host_mail.copy(installation.account_id, outgoing_mail_id)
 
 
 def test_connection(test_id: int) -> None:

@@ -46,9 +46,10 @@ def _insert(model: Any) -> Any:
     return sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def keep_blobs(session: Session, source: Source, hashes: Mapping[bytes, str]) -> None:
+def keep_blobs(session: Session, account_id: int, hashes: Mapping[bytes, str]) -> None:
+    """Note what was put into the store, once per account."""
     sizes = {digest: len(data) for data, digest in hashes.items()}
-    rows = [{"account_id": source.account_id, "hash": digest, "size": sizes[digest]} for digest in sorted(sizes)]
+    rows = [{"account_id": account_id, "hash": digest, "size": sizes[digest]} for digest in sorted(sizes)]
     insert_missing(session, Blob, rows)
 
 

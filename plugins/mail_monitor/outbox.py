@@ -92,7 +92,7 @@ def freeze(account: Account, typed: Typed, new_files: Iterable[File] = ()) -> Fr
 
 
 def quote_of(message: Message, zone: str) -> str:
-    """A message as it is quoted below its answer, with when it came on the clock of the zone that the answer is from."""
+    """A message as it is quoted below its answer, with when it came on the clock of whoever answers."""
     writer = message.sender_name or message.sender_address
     return quoted(message.text, writer, message.received_at, zone)
 
@@ -188,7 +188,7 @@ def _file(session: Session, row: Outgoing, frozen: Frozen) -> int:
     decision = decide(letter.envelope, known, outgoing=True)
     item = Item(0, len(frozen.raw), now, split_head(frozen.raw)[0], letter.envelope, decision)
     batch = Batch(_HERE, [0], [item], raws={0: frozen.raw})
-    keep_blobs(session, source, frozen.hashes)
+    keep_blobs(session, source.account_id, frozen.hashes)
     ids, _ = put_messages(session, source, batch, [(item, letter)], frozen.hashes)
     places = {one.customer_id: one for one in decision.places} if isinstance(decision, Filed) else {}
     common = {

@@ -32,7 +32,7 @@ PAGES = [
     "/mail/accounts/1/find",
     "/mail/accounts/providers",
     "/mail/choices",
-    "/mail/strangers",
+    "/mail/unknown-senders",
     "/mail/quarantine",
     "/customers/2/mail/crm",
     "/customers/2/mail/crm?part=addresses",

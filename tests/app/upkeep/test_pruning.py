@@ -12,7 +12,8 @@ from app import audit, clock
 from app.accounts.models import Attempt, SignIn
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
-from app.mailing.models import MailState, OutgoingMail
+from app.mailing.letters import Attached
+from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from app.mailing.services import post
 from app.upkeep import pruning
 from tests.cast import Cast
@@ -60,6 +61,20 @@ def test_old_letters_lose_their_text_and_keep_that_they_were_sent(cast: Cast) ->
     sent, refused = db.session.scalars(sa.select(OutgoingMail).order_by(OutgoingMail.id))
     assert (sent.text, sent.html, sent.recipient) == ("", "", "tamsin@quill.example")
     assert refused.text
+
+
+def test_files_of_sent_mail_are_let_go_after_a_week(cast: Cast) -> None:
+    with unit_of_work():
+        for state, days in ((MailState.SENT, 7), (MailState.SENT, 9), (MailState.REFUSED, 9)):
+            pdf = Attached("A-7.pdf", "application/pdf", b"%PDF")
+            mail = post(cast.acme, to="t@quill.example", template="test", context={"name": "T"}, attachments=[pdf])
+            mail.state, mail.due_at, mail.created_at = state, None, clock.now() - timedelta(days=days)
+
+    pruning.prune()
+
+    files = db.session.scalars(sa.select(OutgoingAttachment).order_by(OutgoingAttachment.id)).all()
+    assert [one.content for one in files] == [b"%PDF", None, b"%PDF"]
+    assert [(one.file_name, one.size) for one in files] == [("A-7.pdf", 4)] * 3
 
 
 def test_however_many_rows_there_are_all_go(cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,9 @@ import pytest
 from app.db import unit_of_work
 from app.errors import NotSent, Refused
 from app.mailing import services as mailing
+from app.mailing.letters import Attached
 from app.mailing.models import MailState
+from plugins.mail_monitor import host_mail, quota
 from plugins.mail_monitor.host_mail import HIDDEN, without_secrets
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.parsing import read_letter
@@ -234,6 +236,55 @@ def test_what_the_host_sent_to_a_customer_stands_among_the_sent_ones(
     assert filing.thread_id is not None
     assert "A test for T" in ben.get(f"/acme/customers/{tamsin.id}/mail/crm").text
     assert "this is a test of the mails" in ben.get(f"{AT}/messages/{filing.message_id}").text
+
+
+def test_what_was_attached_to_it_can_be_saved(
+    cast: Cast, desk: EmailAccount, tamsin: Any, ben: Visitor, bell: HeardBell, scan: Scan
+) -> None:
+    pdf = Attached("A-7.pdf", "application/pdf", b"%PDF-1.7 \x00\xff")
+    with unit_of_work():
+        row = mailing.post(
+            cast.acme,
+            to="tamsin@quill.example",
+            template="test",
+            context={"name": "T"},
+            customer=tamsin,
+            attachments=[pdf],
+        )
+        mailing.ended(row, MailState.SENT)
+    scan(desk)
+    [message] = rows_of(Message)
+    page = ben.get(f"{AT}/messages/{message.id}").text
+    address = f"{AT}/messages/{message.id}/attachments/{message.attachments[0].id}"
+    assert address in page
+    assert "A-7.pdf" in page
+    saved = ben.get(address)
+    assert saved.data == pdf.content
+    assert saved.headers["Content-Disposition"].startswith("attachment")
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_file_that_is_not_there_any_more_or_has_no_room_is_said(
+    cast: Cast, desk: EmailAccount, tamsin: Any, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
+    with unit_of_work():
+        row = mailing.post(
+            cast.acme,
+            to="tamsin@quill.example",
+            template="test",
+            context={"name": "T"},
+            customer=tamsin,
+            attachments=[Attached("A-7.pdf", "application/pdf", b"%PDF")],
+        )
+        mailing.ended(row, MailState.SENT)
+        if not full:
+            row.attachments[0].content = None
+    if full:
+        monkeypatch.setattr("plugins.mail_monitor.host_mail.quota.room_of", lambda account_id: quota.Room(2, 1))
+    host_mail.copy(cast.acme.id, row.id)
+    [message] = rows_of(Message)
+    assert message.notes == ["A-7.pdf went along and is not kept here."]
+    assert message.attachments == []
 
 
 def test_links_that_let_somebody_in_are_not_shown_to_others() -> None:
