@@ -25,6 +25,11 @@ class Shown:
         return self.row.is_moving
 
     @property
+    def is_worth_saying(self) -> bool:
+        """Whether a list says it too: not of what was sent, or leaves in a moment."""
+        return self.state != "sent" and not (self.state == "waiting" and not self.row.problem)
+
+    @property
     def may_retry(self) -> bool:
         return self.row.state is OutgoingState.FAILED
 

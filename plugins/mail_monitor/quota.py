@@ -38,9 +38,11 @@ class Room:
 
     @property
     def words(self) -> str:
-        """Such as "16.4 of 20.0 GB", or "3.2 MB of 20.0 GB"."""
+        """Such as "16.4 of 20.0 GB", "32 MB of 20.0 GB" or "0.2 of 1.0 MB"."""
         size, unit = (MB, "MB") if self.all < GB else (GB, "GB")
-        taken = f"{self.taken / MB:.1f} MB" if size == GB and self.taken < GB // 10 else f"{self.taken / size:.1f}"
+        taken = f"{self.taken / size:.1f}"
+        if size == GB and self.taken < GB // 10:
+            taken = f"{-(-self.taken // MB)} MB"  # rounded up: something is not nothing
         return f"{taken} of {self.all / size:.1f} {unit}"
 
 

@@ -113,6 +113,12 @@ def test_what_came_before_watching_is_said_so(desk: EmailAccount, server: FakeSe
     assert find(subject="old")["Old"][0] == "before"
 
 
+def test_before_anybody_asked_nothing_is_said_of_what_fits(ana: Visitor, desk: EmailAccount) -> None:
+    page = ana.get(f"/acme/mail/accounts/{desk.id}/find").text
+    assert "Find it" in page
+    assert "No message fits" not in page
+
+
 def test_one_of_the_three_must_be_said(ana: Visitor, desk: EmailAccount) -> None:
     address = f"/acme/mail/accounts/{desk.id}/find"
     for typed, said in (

@@ -316,6 +316,20 @@ OPERATORS_ONLY = ["accounts", "accounts/new", "accounts/servers", "accounts/prov
 OFFICE = ["choices", "quarantine", "unknown-senders"]
 
 
+def test_the_menu_has_customers_under_operations_and_email_accounts_under_crm(ana: Visitor) -> None:
+    rail = ana.get("/acme/mail/accounts").text.split('id="rail"')[1].split("</nav>")[0]
+    titles = re.findall(r'class="sm-rail-title">([^<]*)<', rail)
+    assert titles == ["Operations", "CRM", "Account"]
+    operations, crm = rail.split("Operations</p>")[1].split("CRM</p>")
+    assert re.findall(r"<span>([^<]*)</span>", operations) == ["Customers", "Invoices"]
+    assert re.findall(r"<span>([^<]*)</span>", crm.split("Account</p>")[0]) == [
+        "Email accounts",
+        "Needs a choice",
+        "Unknown senders",
+        "Quarantine",
+    ]
+
+
 @pytest.mark.parametrize("path", OPERATORS_ONLY)
 def test_email_accounts_are_for_operators(cast: Cast, installation: Installation, sign_in: SignIn, path: str) -> None:
     for role in (Role.ADMIN, Role.MAIL_ADMIN):

@@ -62,7 +62,11 @@ def test_the_page_of_email_accounts_says_what_is_taken(
 
 @pytest.mark.parametrize(
     ("taken", "every", "words"),
-    [(3 * quota.MB, 20 * quota.GB, "3.0 MB of 20.0 GB"), (16 * quota.GB, 20 * quota.GB, "16.0 of 20.0 GB")],
+    [
+        (0, 20 * quota.GB, "0 MB of 20.0 GB"),
+        (9, 20 * quota.GB, "1 MB of 20.0 GB"),
+        (16 * quota.GB, 20 * quota.GB, "16.0 of 20.0 GB"),
+    ],
 )
 def test_sizes_are_said_in_units_that_say_something(taken: int, every: int, words: str) -> None:
     assert quota.Room(taken, every).words == words

@@ -259,7 +259,7 @@ def test_a_message_is_opened_moved_by_keyboard_and_deleted(page: Page, desk: Des
     more = page.get_by_role("button", name="More about this message")
     more.focus()
     page.keyboard.press("ArrowDown")
-    expect(page.get_by_role("link", name="Reply")).to_be_focused()
+    expect(page.locator(".sm-menu").get_by_role("link", name="Reply")).to_be_focused()
     page.keyboard.press("End")
     expect(page.get_by_role("link", name="Delete…")).to_be_focused()
     page.keyboard.press("Escape")
