@@ -33,7 +33,7 @@ class ServerSettings:
     def problems(self, side: str, ports: tuple[int, ...], *, privately: bool) -> Iterator[Problem]:
         """What cannot be right. `privately`: this installation allows servers of its own network."""
         if not ascii_name(self.host):
-            yield f"{side}-host", "This is not the name of a server."
+            yield f"{side}-host", "This is not the name of a server." if self.host else "Type the server."
         for name, text in (("user", self.user), ("password", self.password)):
             problem = problem_of(text, 254 if name == "user" else LONGEST_PASSWORD)
             if problem:

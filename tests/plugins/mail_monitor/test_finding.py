@@ -113,6 +113,14 @@ def test_what_came_before_watching_is_said_so(desk: EmailAccount, server: FakeSe
     assert find(subject="old")["Old"][0] == "before"
 
 
+def test_the_page_shows_what_a_search_found(desk: EmailAccount, server: FakeServer, find: Find, ana: Visitor) -> None:
+    server.inbox.put(mail(subject="Where is it?"))
+    find(sender="quill")
+    page = ana.get(f"/acme/mail/accounts/{desk.id}/find?search={rows_of(MessageSearch)[-1].id}").text
+    assert "1 message fits" in page
+    assert "Where is it?" in page
+
+
 def test_before_anybody_asked_nothing_is_said_of_what_fits(ana: Visitor, desk: EmailAccount) -> None:
     page = ana.get(f"/acme/mail/accounts/{desk.id}/find").text
     assert "Find it" in page

@@ -172,6 +172,14 @@ def test_what_cannot_be_right_is_refused_in_its_cell(
     assert rows_of(EmailAccount) == []
 
 
+def test_every_field_that_is_wrong_stands_in_the_list_on_top(ana: Visitor, typed: dict[str, str]) -> None:
+    empty = {name: "" for name in ("display_name", "email_address", "incoming-host", "incoming-user")}
+    page = ana.post("/acme/mail/accounts/new", data={**typed, **empty}).text
+    assert "4 fields need another look." in page
+    assert '<a href="#incoming-host">Incoming: Server</a>' in page
+    assert "Type the server." in page
+
+
 def test_an_address_is_watched_once(ana: Visitor, typed: dict[str, str]) -> None:
     ana.post("/acme/mail/accounts/new", data=typed)
     answer = ana.post("/acme/mail/accounts/new", data={**typed, "email_address": "DESK@acme.example"})
