@@ -173,7 +173,7 @@ def test_what_cannot_be_right_is_refused_in_its_cell(
 
 
 def test_every_field_that_is_wrong_stands_in_the_list_on_top(ana: Visitor, typed: dict[str, str]) -> None:
-    empty = {name: "" for name in ("display_name", "email_address", "incoming-host", "incoming-user")}
+    empty = dict.fromkeys(("display_name", "email_address", "incoming-host", "incoming-user"), "")
     page = ana.post("/acme/mail/accounts/new", data={**typed, **empty}).text
     assert "4 fields need another look." in page
     assert '<a href="#incoming-host">Incoming: Server</a>' in page
