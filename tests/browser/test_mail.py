@@ -254,10 +254,10 @@ class Walk:
 
     def file_by_hand_what_cannot_be_read(self) -> None:
         page = self.page
-        self.receive(nested("Kwame Birchall <kwame@birchall.example>", "Fwd: Fwd: delivery note"))
+        self.receive(nested("Kwame Birchall <kwame@birchall.example>", "Freight papers, forwarded"))
         self.check_now()
         page.get_by_role("link", name=re.compile("^Quarantine")).first.click()
-        aside = page.locator("section", has_text="Fwd: Fwd: delivery note")
+        aside = page.locator("section", has_text="Freight papers, forwarded")
         expect(aside.get_by_text("Its parts are nested deeper than the limit of 50.")).to_be_visible()
         self.take_picture("mail-quarantine")
         aside.get_by_role("link", name="File by hand…").click()
@@ -267,7 +267,7 @@ class Walk:
         question.get_by_role("button", name="File it").click()
         expect(page.get_by_text("Filed by hand for Kwame Birchall")).to_be_visible()
         self.open_messages("Kwame Birchall")
-        expect(page.get_by_role("link", name="Fwd: Fwd: delivery note")).to_be_visible()
+        expect(page.get_by_role("link", name="Freight papers, forwarded")).to_be_visible()
 
 
 def test_a_mailbox_from_its_first_typing_to_the_last_message(
