@@ -64,8 +64,12 @@ class Batch:
 
     @property
     def missing(self) -> set[int]:
-        """UIDs whose body is needed and did not come."""
-        return {item.uid for item in self.items if item.needs_body and item.uid not in self.letters}
+        """UIDs whose body is needed and did not come, and those that came without a header."""
+        return {
+            item.uid
+            for item in self.items
+            if (item.needs_body and item.uid not in self.letters) or (item.size and not item.head.strip())
+        }
 
     def fetch(self, turn: Turn) -> None:
         """Get the bodies that are needed; they are stored while the child reads them."""

@@ -153,9 +153,12 @@ class Mailbox:
         return sorted(read_answers(data), key=lambda one: one.uid)
 
     def whole(self, uids: Sequence[int]) -> dict[int, bytes]:
-        """Messages as they are; gone ones are missing."""
+        """Messages as they are; gone ones are missing.
+
+        So are empty ones: that is how some servers speak of a message that a colleague has deleted a moment ago.
+        """
         found = self._fetch(uids, "(UID BODY.PEEK[])")
-        return {uid: one.bodies[""] for uid, one in found.items() if "" in one.bodies}
+        return {uid: one.bodies[""] for uid, one in found.items() if one.bodies.get("")}
 
     def beginning(self, uid: int) -> bytes:
         """The first bytes of a message's text, b"" when it is gone."""

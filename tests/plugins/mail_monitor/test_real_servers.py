@@ -1,5 +1,6 @@
 """Against a real IMAP server and a real SMTP server on loopback, through all kinds of encryption."""
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from imap_tools import MailBox
 
 from app.db import db, unit_of_work
 from app.errors import NotSent, Refused, SignInNeeded
@@ -71,6 +73,31 @@ def test_a_mailbox_is_read_and_nothing_in_it_changes(dovecot: Dovecot, guard: Gu
     assert [step for step, _ in told if step != "encrypted"] == ["found", "answers", "speaks", "signed_in"]
     assert any(step == "encrypted" and detail.startswith("TLS 1.") for step, detail in told) is (encryption != "none")
     assert len(list((dovecot.maildir(user) / "new").iterdir())) == 1, "the message is still unread and recent"
+
+
+def test_a_colleague_at_work_in_the_same_folder_disturbs_nothing(dovecot: Dovecot, guard: Guard) -> None:
+    user = dovecot.new_user()
+    for number in (1, 2, 3):
+        dovecot.deliver(user, mail(subject=f"Number {number}"))
+    tls = ssl.create_default_context(cafile=str(dovecot.ca_file))
+    colleague = MailBox("localhost", dovecot.tls_port, ssl_context=tls).login(user, dovecot.password, "INBOX")
+    with colleague, Mailbox(server_of(dovecot, user), guard, soon()) as box:
+        state = box.examine("INBOX")
+        assert set(box.headers([1, 2, 3])) == {1, 2, 3}
+        colleague.client.uid("STORE", "2", "+FLAGS", r"(\Deleted)")
+        colleague.client.uid("EXPUNGE", "2")
+        colleague.client.uid("STORE", "1", "+FLAGS", r"(\Deleted \Flagged)")
+        dovecot.deliver(user, mail(subject="Number 4"))
+        found = box.whole([1, 2, 3])
+        assert {uid: f"Number {uid}".encode() in raw for uid, raw in found.items()} == {1: True, 3: True}
+        assert box.examine("INBOX").uidnext > state.uidnext
+        assert box.open_to_delete("INBOX").uidvalidity == state.uidvalidity
+        box.mark_deleted(3)
+        box.expunge(3)
+        colleague.folder.set("INBOX")
+        left = {one.uid: set(one.flags) for one in colleague.fetch(mark_seen=False, bulk=True)}
+    assert set(left) == {"1", "4"}
+    assert {"\\Deleted", "\\Flagged"} <= left["1"], "what the colleague marked is still there, and still marked"
 
 
 def test_a_certificate_that_nobody_vouches_for_ends_it_before_the_password(dovecot: Dovecot) -> None:

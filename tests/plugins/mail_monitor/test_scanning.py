@@ -293,6 +293,26 @@ def test_a_body_that_never_comes_is_put_aside_after_three_tries(
     assert [one.code for one in rows_of(Quarantined)] == ["not_given"]
 
 
+def test_a_header_that_comes_empty_is_asked_for_again(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    headers, asked = FakeMailbox.headers, 0
+
+    def empty_at_first(self: FakeMailbox, uids: Sequence[int]) -> dict[int, Fetched]:
+        nonlocal asked
+        asked += 1
+        found = headers(self, uids)
+        for one in found.values():
+            one.bodies["HEADER"] = b"" if asked == 1 else one.bodies["HEADER"]
+        return found
+
+    monkeypatch.setattr(FakeMailbox, "headers", empty_at_first)
+    server.inbox.put(mail(subject="There all the same"))
+    scan(desk)
+    assert [subject for subject, _ in filed()] == ["There all the same"]
+
+
 def test_a_server_that_is_away_counts_against_no_message(
     cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
