@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import threading
 from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
@@ -11,14 +12,19 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import time_machine
 from flask import Flask
 
 from app.accounts.models import Account
-from app.billing import collecting, csv_files, invoices, life
+from app.billing import collecting, csv_files, invoices, life, plans
 from app.billing.collecting import PaidBy
+from app.billing.jobs import bill_subscription
+from app.billing.life import Terms
 from app.billing.life_models import CustomerMove
 from app.billing.lines import Line
-from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceLine
+from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceLine, InvoiceMail
+from app.billing.plans import PlanDetails
+from app.billing.subscription_models import Cycle, Subscription
 from app.config import Settings
 from app.db import db, end_reading, unit_of_work
 from app.errors import Conflict
@@ -26,6 +32,9 @@ from tests import make
 from tests.cast import Cast
 
 PROCESSES, INVOICES = 8, 25
+SUBSCRIPTIONS = 25
+BEGUN = datetime(2026, 11, 22, 12, tzinfo=UTC)
+LATER = BEGUN + timedelta(days=70)
 Work = Callable[[int, list[int]], list[int]]
 
 
@@ -109,6 +118,14 @@ def activate_everybody(number: int, ids: list[int]) -> list[int]:
     return won
 
 
+def bill_fees(number: int, ids: list[int]) -> list[int]:
+    """Run the job of every subscription, seventy days after all began, each process in an order of its own."""
+    with time_machine.travel(LATER):
+        for subscription_id in ids[number:] + ids[:number]:
+            bill_subscription(subscription_id)
+    return []
+
+
 def run_apart(settings: Settings, work: Work, number: int, ids: list[int], start: Barrier, out: "Queue[Any]") -> None:
     from app import create_app  # in a process of its own
 
@@ -155,6 +172,26 @@ def test_eight_processes_number_invoices_without_gap_or_repeat(app: Flask, cast:
 
     numbers = sorted(int(number.split("-")[1]) for number in db.session.scalars(sa.select(Invoice.number)))
     assert numbers == list(range(1001, 1001 + PROCESSES * 6))
+
+
+@pytest.mark.processes
+def test_eight_processes_bill_each_period_of_each_subscription_once(app: Flask, cast: Cast) -> None:
+    ids = [make.customer(cast.acme, status=CustomerStatus.INACTIVE).id for _ in range(SUBSCRIPTIONS)]
+    with time_machine.travel(BEGUN), unit_of_work() as session:
+        plan = plans.add(session.merge(cast.acme), PlanDetails(title="Business 12", kind="business", monthly="39.00"))
+        for customer_id in ids:
+            life.activate(session.get_one(Customer, customer_id), Terms(plan, Cycle.MONTHLY, BEGUN.date()))
+    subscriptions = list(db.session.scalars(sa.select(Subscription.id).order_by(Subscription.id)))
+
+    race(app, bill_fees, subscriptions)
+
+    billed = db.session.execute(sa.select(Invoice.subscription_id, Invoice.period_from, Invoice.total_minor)).all()
+    firsts = (date(2026, 11, 22), date(2026, 12, 22), date(2027, 1, 22))
+    assert sorted(billed) == sorted((one, first, 3900) for one in subscriptions for first in firsts)
+    numbers = sorted(int(number.split("-")[1]) for number in db.session.scalars(sa.select(Invoice.number)))
+    assert numbers == list(range(1001, 1001 + 3 * SUBSCRIPTIONS))
+    mailed = db.session.scalars(sa.select(InvoiceMail.invoice_id)).all()
+    assert len(mailed) == len(set(mailed)) == 3 * SUBSCRIPTIONS
 
 
 @pytest.mark.processes

@@ -1,8 +1,10 @@
 """Gateway, hands and exporter after the same invoices at the same moment: each is collected once, by one of them."""
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 from typing import Any
@@ -11,17 +13,22 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from app import create_app
+from app import clock, create_app
 from app.billing import collecting
 from app.billing.collecting import PaidBy
-from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
+from app.billing.models import BY_HAND, GATEWAY, Customer, Invoice, InvoiceStatus
 from app.config import Settings
 from app.db import db, end_reading, unit_of_work
 from app.errors import Conflict
 from app.installations.models import Installation
+from app.payments import cards
+from app.payments import jobs as payments
+from app.payments.models import CardEntry, Collection, Gateway, SavedCard
+from app.payments.test_gateway import TestGateway
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import ExportRun, ExportState, InvoiceExport
 from tests import make
+from tests.app.payments.conftest import connect_test_gateway
 from tests.cast import Cast
 from tests.plugins.nexudus import over_the_wire
 from tests.plugins.nexudus.over_the_wire import NexudusThere, work_to_quiet, workers
@@ -59,14 +66,17 @@ def is_paid_by_hand(invoice_id: int) -> bool:
 
 
 def charge(connection_id: int, ids: list[int]) -> list[int]:
-    """The gateway tries every invoice; only those older than the cut-over are its own."""
+    """The jobs of the gateway: everything is due, and only what is older than the cut-over is its own."""
     wait_for_the_exporter(connection_id)
-    won = []
-    for invoice_id in reversed(ids):
-        with unit_of_work():
-            if collecting.collect(invoice_id):
-                won.append(invoice_id)
-    return won
+    gateway_id = db.session.scalars(sa.select(Gateway.id)).one()
+    end_reading()
+    payments.look_for_due(gateway_id)
+    begun = sa.select(Collection.id).order_by(Collection.id.desc())
+    for _ in range(2):  # what the other one had in hand is looked at once more
+        for collection_id in db.session.scalars(begun).all():
+            end_reading()
+            payments.collect_invoice(collection_id)
+    return []
 
 
 def wait_for_the_exporter(connection_id: int) -> None:
@@ -128,8 +138,12 @@ def test_a10_eight_processes_after_the_same_invoices_collect_each_once(
     assert over_the_wire.in_a_process(settings, work_to_quiet, connection_id) == 0
     cutover = db.session.scalars(sa.select(Installation.cutover_at)).one()
     assert cutover is not None
-    old = [make.invoice(customer, created_at=cutover).id for _ in range(OLD)]
+    bank = leave_card(cast, customer, settings)
+    due = {"due_on": cutover.date(), "created_at": cutover}
+    old = [make.invoice(customer, number=f"O-{os.urandom(4).hex()}", **due).id for _ in range(OLD)]
     new = [over_the_wire.newer_invoice(customer.id, f"N-{n}").id for n in range(NEW)]
+    with unit_of_work() as session:
+        session.execute(sa.update(Invoice).values(due_on=cutover.date()))
     over_the_wire.begin_run(connection_id)
 
     won = race(settings, connection_id, old + new)
@@ -138,13 +152,37 @@ def test_a10_eight_processes_after_the_same_invoices_collect_each_once(
     by = {who: {one for one, collector in collectors.items() if collector == who} for who in (PLUGIN, BY_HAND, GATEWAY)}
     assert set().union(*by.values()) == set(old + new)
     assert sorted(won["pay_by_hand"]) == sorted(by[BY_HAND])
-    assert sorted(won["charge"]) == sorted(by[GATEWAY])
+    check_bank(bank, by[GATEWAY])
     assert by[PLUGIN] <= set(new)
     assert by[GATEWAY] <= set(old)
     assert by[PLUGIN]
+    assert by[GATEWAY]
     assert by[BY_HAND] & set(new)
     check_other_side(program, by[PLUGIN])
     assert db.session.scalar(sa.select(sa.func.count()).select_from(ExportRun)) == 1
+
+
+def leave_card(cast: Cast, customer: Customer, settings: Settings) -> TestGateway:
+    """A gateway for Acme, and a card of the customer's there."""
+    connect_test_gateway(cast)
+    bank = TestGateway(settings.data_dir, "")
+    end_reading()
+    bank.leave_card(cards.start_card_entry(customer.id, "/back").rpartition("/")[2], "good")
+    card = cards.finish_card_entry(db.session.scalars(sa.select(CardEntry.id)).one())
+    assert card is not None
+    with unit_of_work() as session:  # long before anything was due
+        session.get_one(SavedCard, card.id).added_at = clock.now() - timedelta(days=30)
+    return bank
+
+
+def check_bank(bank: TestGateway, charged: set[int]) -> None:
+    """The bank took the money of what the gateway collected, once each, and of nothing else."""
+    ours = {one.number: one for one in db.session.scalars(sa.select(Invoice)) if one.id in charged}
+    assert {invoice.status for invoice in ours.values()} == {InvoiceStatus.PAID}
+    numbers = set(db.session.scalars(sa.select(Invoice.number)))
+    end_reading()
+    taken = [one["description"].rpartition(" ")[2] for one in bank.payments() if one["verdict"] == "paid"]
+    assert sorted(number for number in taken if number in numbers) == sorted(ours)
 
 
 def check_other_side(there: NexudusThere, handed_over: set[int]) -> None:
