@@ -1,6 +1,6 @@
 """Asking a customer for billing info: with the first invoice, and once more three days later. Never commits."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -9,6 +9,8 @@ from app import clock
 from app.billing.models import Customer
 from app.db import Base, db
 from app.work import Due
+
+REMINDED_AFTER = timedelta(days=3)
 
 
 class BillingInfoRequest(Base, Due):
@@ -30,6 +32,17 @@ def begin(customer: Customer) -> None:
     known = sa.select(BillingInfoRequest.id).where(BillingInfoRequest.customer_id == customer.id)
     if db.session.scalar(known) is None:
         db.session.add(BillingInfoRequest(account_id=customer.account_id, customer_id=customer.id))
+
+
+def asked(customer_id: int) -> None:
+    """A mail that went out for another reason has asked already: the next one is the reminder."""
+    now = clock.now()
+    db.session.execute(
+        sa.update(BillingInfoRequest)
+        .where(BillingInfoRequest.customer_id == customer_id, BillingInfoRequest.asked_at.is_(None))
+        .values(asked_at=now, due_at=now + REMINDED_AFTER, nudged_at=None)
+        .execution_options(synchronize_session=False)
+    )
 
 
 def look_now(customer_id: int) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from app import audit, clock
 from app.accounts.models import Account
-from app.billing import collecting, printed, printing
+from app.billing import asking, collecting, printed, printing
 from app.billing.models import Customer, Invoice, InvoiceMail, InvoiceStatus
 from app.billing.printing import Sheet
 from app.db import db
@@ -18,6 +18,7 @@ from app.errors import Conflict
 from app.installations.models import Installation, InstallationState
 from app.mailing.letters import Attached
 from app.mailing.services import post
+from app.payments import letters, standing
 from app.work import ring_after_commit
 
 JOB = "host.mail_invoice"
@@ -87,17 +88,25 @@ def hand_over(row: InvoiceMail, sheet: Sheet, pdf: bytes) -> bool:
         return False
     account, customer = db.session.get_one(Account, row.account_id), invoice.customer
     printed.freeze(invoice)
+    wants_card = invoice.status == InvoiceStatus.PENDING and standing.lacks_card(customer)
     mail = post(
         account,
         to=customer.email,
         template="invoice",
-        context={"customer": customer, "invoice": invoice, "due": sheet.due},
+        context={
+            "customer": customer,
+            "invoice": invoice,
+            "due": sheet.due,
+            "card_link": letters.card_link(account, customer) if wants_card else "",
+        },
         customer=customer,
         attachments=[Attached(f"{invoice.number}.pdf", "application/pdf", pdf)],
         reply_to=account.contact_email,
     )
     row.outgoing_mail_id, row.due_at, row.problem = mail.id, None, ""
     invoice.mailed_at = clock.now()
+    if wants_card:
+        asking.asked(customer.id)
     audit.record("invoice_mailed", invoice, actor=row.asked_by, to=customer.email)
     return True
 

@@ -90,6 +90,15 @@ def waiting_for_a_word(customer: Customer) -> list[Invoice]:
     return [one for one in open_here(customer) if card is None or not was_there_in_time(card, one)]
 
 
+def lacks_card(customer: Customer) -> bool:
+    """Whether an active customer whom the host bills has no card, though one could be kept."""
+    if customer.status not in {CustomerStatus.ACTIVE, CustomerStatus.LOCKED} or customer.billed_by:
+        return False
+    if deciding.is_open(customer) or gateways.gateway_of(customer.account_id) is None:
+        return False
+    return not cards.has_billing_info(customer)
+
+
 def locked_customer(customer_id: int) -> Customer:
     """A customer, read anew; nobody else changes them until the unit of work is committed."""
     return db.session.get_one(Customer, customer_id, with_for_update=True, populate_existing=True)

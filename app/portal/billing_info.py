@@ -7,31 +7,22 @@ import sqlalchemy as sa
 
 from app import audit, clock
 from app.accounts.models import Account
-from app.billing import deciding
+from app.billing import asking, deciding, invoice_mails
 from app.billing.asking import BillingInfoRequest
-from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
+from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db
 from app.mailing.services import post
-from app.payments import cards, gateways, letters, standing
+from app.payments import letters, standing
 from app.portal import signing_up
 
-REMINDED_AFTER = timedelta(days=3)
-
-
-def lacks(customer: Customer) -> bool:
-    """Whether an active customer whom the host bills has no card, though one could be kept."""
-    if customer.status not in {CustomerStatus.ACTIVE, CustomerStatus.LOCKED} or customer.billed_by:
-        return False
-    if deciding.is_open(customer) or gateways.gateway_of(customer.account_id) is None:
-        return False
-    return not cards.has_billing_info(customer)
+LOOK_AGAIN = timedelta(minutes=10)
 
 
 def wish_of(customer: Customer) -> Literal["", "finish", "card"]:
     """What the banner of the portal asks for: a card to finish signing up, or one to pay with from now on."""
     if signing_up.needs_card(customer):
         return "finish"
-    return "card" if lacks(customer) else ""
+    return "card" if standing.lacks_card(customer) else ""
 
 
 def can_pay(invoice: Invoice) -> bool:
@@ -40,18 +31,27 @@ def can_pay(invoice: Invoice) -> bool:
 
 
 def ask(request: BillingInfoRequest) -> None:
-    """Send what is due: the first mail once there is an invoice, the second one three days later; each once."""
+    """Send what is due: the first mail once there is an invoice, the second one three days later; each once.
+
+    An invoice that is mailed asks in its own mail, so that a customer gets one about it and not two.
+    """
     if request.due_at is None or request.due_at > clock.now():
         return  # a ring that came twice
     customer = request.customer
     request.nudged_at, request.due_at = None, None
     if deciding.is_open(customer):
         request.due_at = customer.billing_undecided_until
-    elif not lacks(customer):
+    elif not standing.lacks_card(customer):
         return
     elif request.asked_at is None:
-        if _open_invoice(customer) is not None:
-            request.asked_at, request.due_at = clock.now(), clock.now() + REMINDED_AFTER
+        invoice = _open_invoice(customer)
+        if invoice is None:
+            return
+        mail = invoice_mails.latest(invoice)
+        if mail is not None and mail.due_at is not None:
+            request.due_at = max(mail.due_at, clock.now()) + LOOK_AGAIN  # that mail asks, unless nothing comes of it
+        else:
+            request.asked_at, request.due_at = clock.now(), clock.now() + asking.REMINDED_AFTER
             _mail(customer, again=False)
     elif request.reminded_at is None:
         request.reminded_at = clock.now()

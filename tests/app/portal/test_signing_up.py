@@ -9,11 +9,13 @@ import sqlalchemy as sa
 import time_machine
 
 from app import clock
-from app.billing import customers, deciding, invoices, life, subscriptions
+from app.billing import customers, deciding, invoice_mails, invoices, life, subscriptions
 from app.billing.asking import BillingInfoRequest
+from app.billing.jobs import bill_subscription, mail_invoice
+from app.billing.life import Terms
 from app.billing.lines import Line
-from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
-from app.billing.subscription_models import Cycle, Plan
+from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceMail, InvoiceStatus
+from app.billing.subscription_models import Cycle, Plan, Subscription
 from app.db import db, unit_of_work
 from app.mailing.models import OutgoingMail
 from app.payments import gateways, standing
@@ -253,3 +255,46 @@ def test_billing_info_is_asked_for_with_the_first_invoice_and_once_more(
 
     assert db.session.get_one(BillingInfoRequest, request_id, populate_existing=True).due_at is None
     assert "No card yet." in enter_portal(customer).get("/portal/acme/invoices").text
+
+
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_a_fee_that_is_mailed_asks_for_billing_info_itself_and_once_more_after_three_days(
+    gateway: None, cast: Cast, plan: Plan, bell: HeardBell, asks_first: bool
+) -> None:
+    customer = make.customer(cast.acme, status=CustomerStatus.INACTIVE)
+    with unit_of_work():
+        terms = Terms(db.session.merge(plan), Cycle.MONTHLY, clock.today("Europe/Lisbon"))
+        life.activate(customers.locked(cast.acme, customer.id), terms)
+    bill_subscription(db.session.scalars(sa.select(Subscription.id)).one())
+    request_id = db.session.scalars(sa.select(BillingInfoRequest.id)).one()
+    mail_id = db.session.scalars(sa.select(InvoiceMail.id)).one()
+    ask, mail = (lambda: jobs.ask_for_billing_info(request_id)), (lambda: mail_invoice(mail_id))
+    for job in (ask, mail, ask) if asks_first else (mail, ask):
+        db.session.rollback()
+        job()
+
+    db.session.rollback()
+    (sent,) = db.session.scalars(sa.select(OutgoingMail))
+    assert sent.template == "invoice"
+    assert "has no billing info of you yet" in sent.text
+    with time_machine.travel(clock.now() + timedelta(days=3, minutes=1)):
+        jobs.ask_for_billing_info(request_id)
+    db.session.rollback()
+    assert mails("billing_info_wanted") == 1
+    assert db.session.get_one(BillingInfoRequest, request_id).due_at is None
+
+
+def test_a_fee_that_is_not_mailed_after_all_is_no_reason_to_stay_silent(gateway: None, cast: Cast, plan: Plan) -> None:
+    customer = make.customer(cast.acme, status=CustomerStatus.INACTIVE)
+    with unit_of_work():
+        terms = Terms(db.session.merge(plan), Cycle.MONTHLY, clock.today("Europe/Lisbon"))
+        life.activate(customers.locked(cast.acme, customer.id), terms)
+    bill_subscription(db.session.scalars(sa.select(Subscription.id)).one())
+    request_id = db.session.scalars(sa.select(BillingInfoRequest.id)).one()
+    jobs.ask_for_billing_info(request_id)
+    with unit_of_work() as session:
+        invoice_mails.give_up(session.scalars(sa.select(InvoiceMail)).one(), "Not mailed.")
+    with time_machine.travel(clock.now() + timedelta(minutes=11)):
+        jobs.ask_for_billing_info(request_id)
+
+    assert mails("billing_info_wanted") == 1
