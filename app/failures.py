@@ -87,7 +87,13 @@ def _unexpected(error: Exception) -> Failure:
 def _draw(code: int, title: str, sentence: str) -> Failure:
     g.failing = True  # the frame around an error page must not fail in its turn
     g.pop("frame", None)
-    context = {"code": code, "title": title, "sentence": sentence, "request_id": g.get("request_id", "")}
+    context = {
+        "code": code,
+        "title": title,
+        "sentence": sentence,
+        "request_id": g.get("request_id", ""),
+        "portal": request.blueprint == "portal" and "account" in g and "database_gone" not in g,
+    }
     if request.accept_mimetypes.best == "application/json":
         return jsonify(error={"code": code, "message": sentence}), code
     template = "errors/_error.html" if asks_for_partial() else "errors/error.html"

@@ -55,6 +55,8 @@ _INACTIVE = {
 
 def of_invoice(invoice: Invoice) -> Outlook:
     """What comes next for an invoice; `closed` and `paid` never sound alike."""
+    if late := payments.of_late_money(invoice):
+        return Outlook("stuck", late)
     if invoice.status == InvoiceStatus.DRAFT:
         return Outlook("next", "A draft: nobody collects it until you issue it.")
     if invoice.status == InvoiceStatus.VOID:

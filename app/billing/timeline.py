@@ -21,6 +21,7 @@ from app.db import db
 from app.formats import amount, on_day
 from app.installations.panels import Source, timeline_sources
 from app.mailing.models import MailState, OutgoingMail
+from app.payments import history
 from app.plugin import Moment, Tone
 
 PER_PAGE = 25
@@ -120,7 +121,7 @@ def _payments(customer: Customer, until: datetime, most: int) -> list[Moment]:
         .order_by(Invoice.paid_at.desc(), Invoice.id.desc())
         .limit(most)
     )
-    return [
+    paid = [
         Moment(
             row.paid_at or row.created_at,
             f"{row.number} paid",
@@ -132,11 +133,12 @@ def _payments(customer: Customer, until: datetime, most: int) -> list[Moment]:
         )
         for row in db.session.scalars(query)
     ]
+    return [*paid, *history.moments(customer, until, most)]
 
 
 def _how_paid(row: Invoice) -> str:
     if row.collector == GATEWAY:
-        return "By card."
+        return f"From {row.paid_note.partition(', ')[0] or 'a card'}."
     how = f"{row.paid_how}, by hand." if row.collector == BY_HAND and row.paid_how else ""
     return f"{how} {row.paid_note}".strip()
 

@@ -10,7 +10,7 @@ import structlog
 from app import audit, clock
 from app.db import db, end_reading, unit_of_work
 from app.errors import Capped, Conflict, Outside
-from app.payments import asking, cards, charging, gateways, refunds
+from app.payments import asking, cards, gateways, refunds, settling
 from app.payments.models import LIVE, CardEntry, Charge, Collection, Gateway, PaymentEvent, SavedCard
 from app.work import ring_after_commit
 
@@ -108,7 +108,7 @@ def _charge(gateway: Gateway, ref: str) -> None:
     end_reading()
     outcome = provider.read_charge(ref)
     with unit_of_work():
-        charging.late_news(charge_id, outcome)
+        settling.late_news(charge_id, outcome)
 
 
 def _refund(gateway: Gateway, ref: str) -> None:

@@ -3,7 +3,7 @@
 from app.db import db, end_reading, unit_of_work
 from app.effects import Done, Intent, Result, Subject, carry_out
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
-from app.payments import asking, charging, events, gateways, refunds
+from app.payments import asking, charging, events, gateways, refunds, settling
 from app.payments.models import Collection, Gateway, PaymentEvent, Refund, SavedCard
 from app.payments.provider import Provider
 from app.work import About, Bell, Lease
@@ -78,7 +78,7 @@ def _forget(lease: Lease) -> None:
     except (NotSent, OutcomeUnknown, Capped, SignInNeeded, Refused) as error:
         db.session.rollback()
         with unit_of_work():
-            again = charging.when_again(error, attempts)
+            again = settling.when_again(error, attempts)
             lease.renew(due_at=again, nudged_at=None, attempts=attempts + 1, problem=error.sentence[:500])
     else:
         with unit_of_work():

@@ -1,6 +1,6 @@
 """Gateway, cards, collections, charges and refunds: what was asked of whom, and what became of it. No card numbers."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -185,8 +185,11 @@ class ChargeState(StrEnum):
     DROPPED = "dropped"  # nothing was asked of the bank, or it was taken back
 
 
+CONFIRM_WITHIN = timedelta(days=3)  # how long the customer's bank is waited for
+PAID_TWICE = "paid_twice"  # the code of a paid charge whose money settles no invoice and goes back
 LIVE = (ChargeState.RUNNING, ChargeState.CONFIRMING)
 _IS_LIVE = sa.text("state IN ('running', 'confirming')")
+_IS_PAID_TWICE = sa.text("code = 'paid_twice'")
 
 
 class Charge(Base):
@@ -196,6 +199,8 @@ class Charge(Base):
     __table_args__ = (
         sa.Index("uq_charge_invoice_id", "invoice_id", unique=True, sqlite_where=_IS_LIVE, postgresql_where=_IS_LIVE),
         sa.Index("ix_charge_gateway_id_ref", "gateway_id", "ref"),
+        # Hardly any; looked for on every page of the office.
+        sa.Index("ix_charge_account_id", "account_id", sqlite_where=_IS_PAID_TWICE, postgresql_where=_IS_PAID_TWICE),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

@@ -7,7 +7,7 @@ from app import clock
 from app.billing.models import GATEWAY, Invoice
 from app.formats import moment, on_day, on_moment, zone
 from app.payments import cards, gateways, standing
-from app.payments.models import ChargeState, Collection, CollectionState, RefundState
+from app.payments.models import PAID_TWICE, Charge, ChargeState, Collection, CollectionState, RefundState
 
 ORDINALS = ("First", "Second", "Third", "Fourth")
 
@@ -38,9 +38,17 @@ def of_pending(invoice: Invoice) -> Prospect:
 def of_paid(invoice: Invoice) -> str:
     """From which card it was paid, and what went back; "" when it was not paid by the gateway."""
     charge = standing.paid_charge(invoice)
-    if charge is None:
-        return ""
-    sentences = [f"Paid from {charge.card.name}."]
+    return " ".join([f"Paid from {charge.card.name}.", *_went_back(charge)]) if charge else ""
+
+
+def of_late_money(invoice: Invoice) -> str:
+    """What is to be done with money that came in for nothing; "" when there is none, or it went back."""
+    late = standing.refundable_charge(invoice)
+    return f"{late.reason} It was taken from {late.card.name}." if late and late.code == PAID_TWICE else ""
+
+
+def _went_back(charge: Charge) -> list[str]:
+    sentences = []
     for refund in charge.refunds:
         if refund.state == RefundState.DONE:
             sentences.append(f"{refund.amount} went back {on_day(refund.ended_at)}.")
@@ -48,9 +56,7 @@ def of_paid(invoice: Invoice) -> str:
             sentences.append(f"{refund.amount} is on its way back.")
         else:
             sentences.append(f"{refund.amount} could not be given back: {refund.problem}")
-    if charge.code == "paid_twice":
-        sentences.append(charge.reason)
-    return " ".join(sentences)
+    return sentences
 
 
 def _due(invoice: Invoice) -> str:

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import sqlalchemy as sa
+from sqlalchemy.orm import selectinload
 
 from app import clock
 from app.billing import collecting, deciding, life
@@ -10,7 +11,7 @@ from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db
 from app.money import Money
 from app.payments import cards, gateways
-from app.payments.models import Charge, ChargeState, Collection, CollectionState, SavedCard
+from app.payments.models import PAID_TWICE, Charge, ChargeState, Collection, CollectionState, Gateway, SavedCard
 
 MOST_SHOWN = 100
 
@@ -27,17 +28,32 @@ def last_charge(invoice: Invoice) -> Charge | None:
 
 
 def paid_charge(invoice: Invoice) -> Charge | None:
-    """The attempt that brought the money."""
-    query = sa.select(Charge).where(Charge.invoice_id == invoice.id, Charge.state == ChargeState.PAID)
+    """The attempt whose money settled the invoice."""
+    settled = (Charge.invoice_id == invoice.id, Charge.state == ChargeState.PAID, Charge.code != PAID_TWICE)
+    query = sa.select(Charge).where(*settled)
     return db.session.scalars(query.order_by(Charge.id)).first()
+
+
+def refundable_charge(invoice: Invoice) -> Charge | None:
+    """The attempt whose money can be given back, in part or whole: first the one that came twice."""
+    query = sa.select(Charge).where(Charge.invoice_id == invoice.id, Charge.state == ChargeState.PAID)
+    found = [one for one in db.session.scalars(query) if one.refundable and one.gateway.ended_at is None]
+    return min(found, key=lambda one: (one.code != PAID_TWICE, one.id), default=None)
 
 
 def refundable(invoice: Invoice) -> Money | None:
     """What can still be given back of an invoice that was paid by card; None when nothing can."""
-    charge = paid_charge(invoice)
-    if charge is None or not charge.refundable or charge.gateway.ended_at is not None:
-        return None
-    return charge.refundable
+    charge = refundable_charge(invoice)
+    return charge.refundable if charge else None
+
+
+def paid_twice(account_id: int) -> list[Charge]:
+    """Money that settles no invoice and has not gone back yet, what came first on top."""
+    query = sa.select(Charge).where(
+        Charge.account_id == account_id, Charge.code == sa.literal_column(f"'{PAID_TWICE}'")
+    )
+    of_living = query.join(Charge.gateway).where(Gateway.ended_at.is_(None)).options(selectinload(Charge.refunds))
+    return [one for one in db.session.scalars(of_living.order_by(Charge.id)) if one.refundable]
 
 
 def why_not_chargeable(invoice: Invoice) -> str:

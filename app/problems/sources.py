@@ -9,12 +9,13 @@ from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.mailing.models import MailState, OutgoingMail
 from app.payments.gateways import gateway_of
+from app.payments.standing import paid_twice
 from app.plugin import Problem
 
 
 def host_problems(account_id: int) -> list[Problem]:
-    """The host's own problems; three queries."""
-    found = [_gateway(account_id), _mails(account_id), _locked(account_id)]
+    """The host's own problems; a constant number of queries."""
+    found = [_gateway(account_id), _paid_twice(account_id), _mails(account_id), _locked(account_id)]
     return [problem for problem in found if problem is not None]
 
 
@@ -31,6 +32,22 @@ def _gateway(account_id: int) -> Problem | None:
         "Replace the key",
         "payments.new_key",
         roles=OPERATORS,
+    )
+
+
+def _paid_twice(account_id: int) -> Problem | None:
+    charges = paid_twice(account_id)
+    if not charges:
+        return None
+    return Problem(
+        "paid_twice",
+        "stop",
+        len(charges),
+        "Money came in for nothing" if len(charges) == 1 else "Money came in for nothing more than once",
+        charges[0].reason,
+        "See the invoice",
+        "billing.invoice",
+        {"invoice_id": charges[0].invoice_id},
     )
 
 

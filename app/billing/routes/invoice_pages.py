@@ -15,7 +15,7 @@ from app.billing.invoices import NOBODY, Search
 from app.billing.lines import Discount, discount_of, taxes_of
 from app.billing.models import BY_HAND, GATEWAY, Invoice, InvoiceStatus
 from app.billing.routes.blueprint import pages, plugin_titles, tab
-from app.billing.routes.invoice_search import PERIODS, wanted_invoices
+from app.billing.routes.invoice_search import PERIODS, wanted_invoices, without_days
 from app.db import unit_of_work
 from app.errors import InvalidInput
 from app.htmx import go_to, page_or_partial
@@ -36,13 +36,17 @@ TABS = {
 
 @pages.get("/<account_slug>/invoices", endpoint="invoices")
 @allow(OFFICE)
-def list_invoices() -> str:
-    wanted = wanted_invoices()
+def list_invoices() -> Answer:
+    try:
+        wanted, days_problem = wanted_invoices(), ""
+    except InvalidInput as error:
+        wanted, days_problem = without_days(), error.sentence
     found = service.find(g.account, wanted, page_number())
-    return page_or_partial(
+    html = page_or_partial(
         "billing/invoices.html",
         "billing/_invoices_found.html",
         wanted=wanted,
+        days_problem=days_problem,
         found=found,
         sums=service.sums(g.account, wanted),
         tabs=_tabs(wanted),
@@ -57,6 +61,7 @@ def list_invoices() -> str:
         ],
         columns=draw_columns("invoices", [invoice.id for invoice in found.items]),
     )
+    return (html, 422) if days_problem else html
 
 
 @pages.get("/<account_slug>/invoices/<int:invoice_id>/pdf")

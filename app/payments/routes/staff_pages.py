@@ -11,6 +11,7 @@ from app.money import Money
 from app.payments import asking, cards, refunds, standing
 from app.payments.forms import ChargeForm, RefundForm, SureForm, WhichForm
 from app.payments.routes.blueprint import pages
+from app.typed import dotted
 
 Answer = str | tuple[str, int] | Response
 
@@ -108,8 +109,8 @@ def charge(invoice_id: int) -> Answer:
 @allow(OFFICE)
 def refund(invoice_id: int) -> Answer:
     row = invoices.get(g.account, invoice_id)
-    paid = standing.paid_charge(row)
-    if paid is None or not paid.refundable:
+    paid = standing.refundable_charge(row)
+    if paid is None:
         raise NotFound("Nothing of this invoice can be given back.")
     form = RefundForm(data={"amount": str(paid.refundable.major)})
     if form.validate_on_submit():
@@ -130,7 +131,7 @@ def refund(invoice_id: int) -> Answer:
         inside="payments/_refund.html",
         invoice=row,
         form=form,
-        charge=standing.paid_charge(row),
+        charge=standing.refundable_charge(row),
     )
     return (html, 422) if form.is_submitted() else html
 
@@ -147,7 +148,7 @@ def collecting_line(invoice_id: int) -> str | Response:
 
 def _read_amount(typed: str, currency: str) -> Money:
     try:
-        return Money.read(typed.strip().replace(",", "."), currency)
+        return Money.read(dotted(typed), currency)
     except InvalidInput as error:
         error.field = "amount"
         raise

@@ -1,12 +1,12 @@
 """A customer's billing info: the plan, the cards, and adding one on the gateway's own page."""
 
-from flask import Response, flash, g, render_template, url_for
+from flask import Response, flash, g, render_template, request, url_for
 
 from app.access import CUSTOMERS, allow
 from app.billing import collecting, customers, deciding, subscriptions
 from app.db import end_reading, unit_of_work
 from app.errors import AppError
-from app.htmx import go_to, leave_to
+from app.htmx import go_to, leave_to, page_or_partial
 from app.payments import cards, gateways
 from app.portal import signing_up
 from app.portal.routes.blueprint import pages
@@ -60,9 +60,16 @@ def default_card(card_id: int) -> Response:
     return go_to(url_for(".billing"))
 
 
-@pages.post("/portal/<account_slug>/billing/cards/<int:card_id>/remove")
+@pages.route("/portal/<account_slug>/billing/cards/<int:card_id>/remove", methods=["GET", "POST"])
 @allow(CUSTOMERS)
-def remove_card(card_id: int) -> Response:
+def remove_card(card_id: int) -> str | Response:
+    """Asked first: no card comes back."""
+    if request.method == "GET":
+        card = cards.get(g.customer, card_id)
+        left = [one for one in cards.cards_of(g.customer) if one.id != card.id]
+        return page_or_partial(
+            "portal/remove_card.html", "portal/_remove_card.html", card=card, next_card=left[0] if left else None
+        )
     with unit_of_work():
         card = cards.get(g.customer, card_id)
         cards.remove_card(card)

@@ -17,7 +17,7 @@ Answer = str | tuple[str, int] | Response
 AnyForm = TypeVar("AnyForm", bound=OfficeForm)
 MENU = (
     ("Invoices", "invoices", ("invoices", "invoice")),
-    ("Billing", "billing", ("billing",)),
+    ("Billing", "billing", ("billing", "remove_card")),
     ("My details", "details", ("details", "edit_details", "signing_in", "change_password")),
 )
 
@@ -27,8 +27,8 @@ pages.add_app_template_filter(browser_words)
 
 @pages.context_processor
 def _above() -> dict[str, Any]:
-    """The menu of whoever is signed in; nothing for visitors."""
-    if not g.get("customer"):
+    """The menu of whoever is signed in; nothing for visitors, nor where nobody can be looked up."""
+    if not g.get("customer") or "database_gone" in g:
         return {"portal_menu": [], "portal_wish": "", "title_of": title_of}
     here = (request.endpoint or "").removeprefix("portal.")
     return {

@@ -1,5 +1,6 @@
 import csv
 import io
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -68,10 +69,36 @@ class TestPeriods:
         assert numbers(ben, "?since=2020-02-29&until=2020-02-29") == ["OLD"]
         assert "from 29 Feb 2020 to 29 Feb 2020" in ben.get("/acme/invoices?since=2020-02-29&until=2020-02-29").text
 
-    @pytest.mark.parametrize("query", ["?period=soon", "?since=0001-01-01", "?until=9999-12-31", "?until=never"])
-    def test_nonsense_counts_as_not_said(self, ben: Visitor, query: str) -> None:
-        assert len(numbers(ben, query)) == 4
-        assert ben.get(f"/acme/invoices{query}").status_code == 200
+    def test_an_unknown_period_counts_as_not_said(self, ben: Visitor) -> None:
+        assert len(numbers(ben, "?period=soon")) == 4
+        assert ben.get("/acme/invoices?period=soon").status_code == 200
+
+    @pytest.mark.parametrize(
+        ("query", "sentence"),
+        [
+            ("?since=0001-01-01", "Choose days between 1970 and 2999."),
+            ("?until=9999-12-31", "Choose days between 1970 and 2999."),
+            ("?until=never", "“never” is no day such as 2026-11-28."),
+            ("?since=2026-02-30", "“2026-02-30” is no day such as 2026-11-28."),
+            ("?since=2026-03-02&until=2026-03-01", "The first day lies behind the last one."),
+        ],
+    )
+    @pytest.mark.parametrize("htmx", [False, True])
+    def test_days_that_are_none_are_refused_with_a_sentence_and_stay_typed(
+        self, ben: Visitor, query: str, sentence: str, htmx: bool
+    ) -> None:
+        answer, file = ben.get(f"/acme/invoices{query}", htmx=htmx), ben.get(f"/acme/invoices/export.csv{query}")
+
+        assert (answer.status_code, file.status_code) == (422, 422)
+        assert sentence in answer.text
+        assert ">OLD</a>" in answer.text
+        assert sentence in file.text
+        assert f'value="{query.rpartition("=")[2]}"' in answer.text
+
+    def test_choosing_a_period_lets_go_of_the_days(self, ben: Visitor) -> None:
+        page = ben.get("/acme/invoices?since=2020-02-29&until=2020-03-01&collector=nobody").text
+
+        assert re.search(r'href="\?collector=nobody&amp;period=month"', page)
 
 
 def test_the_file_holds_what_the_list_shows(ben: Visitor, cast: Cast, customer: Customer) -> None:

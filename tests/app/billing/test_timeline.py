@@ -4,16 +4,28 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from flask import g
 
 from app import clock
 from app.accounts.models import User
 from app.billing import collecting, customers, life, timeline
 from app.billing.collecting import PaidBy
-from app.billing.models import Customer, InvoiceStatus
+from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.billing.timeline import Place
 from app.db import db, unit_of_work
 from app.mailing.models import OutgoingMail
+from app.payments.models import (
+    CONFIRM_WITHIN,
+    Charge,
+    ChargeState,
+    Collection,
+    Gateway,
+    ProviderName,
+    Refund,
+    RefundState,
+    SavedCard,
+)
 from tests import make
 from tests.app import example
 from tests.cast import Cast
@@ -117,13 +129,70 @@ def test_a_long_past_costs_as_many_queries_as_a_short_one(ben: Visitor, tamsin: 
             assert ben.get(f"/acme/customers/{tamsin.id}/timeline").status_code == 200
         return counted.count
 
+    attempt(tamsin, LONG_AGO)
+    make.invoice(tamsin, created_at=LONG_AGO)
     cost()
     short = cost()
     for number in range(40):
         make.invoice(tamsin, created_at=LONG_AGO + timedelta(days=number))
+        attempt(tamsin, LONG_AGO + timedelta(days=number))
         send_mail(tamsin, LONG_AGO + timedelta(days=number))
 
     assert cost() == short
+
+
+def attempt(customer: Customer, at: datetime) -> None:
+    """An invoice whose charge was declined after the bank had wanted a confirmation, and a refund of it."""
+    invoice = make.invoice(customer, created_at=at)
+    with unit_of_work() as session:
+        gateway = session.scalar(sa.select(Gateway)) or Gateway(
+            account_id=customer.account_id, provider=ProviderName.TEST, webhook_key="key", tag="tag"
+        )
+        card = SavedCard(
+            account_id=customer.account_id, gateway=gateway, customer_id=customer.id, ref=f"card-{invoice.id}",
+            brand="Visa", last4="0002", exp_month=1, exp_year=2030,
+        )  # fmt: skip
+        collection = Collection(account_id=customer.account_id, invoice_id=invoice.id)
+        charge = Charge(
+            account_id=customer.account_id, collection=collection, invoice_id=invoice.id, gateway=gateway, card=card,
+            number=1, amount_minor=1230, currency="EUR", key=f"key-{invoice.id}", state=ChargeState.FAILED,
+            reason="The bank gives no reason.", created_at=at, confirm_until=at + CONFIRM_WITHIN,
+            ended_at=at + timedelta(hours=2),
+        )  # fmt: skip
+        session.add(charge)
+        charge.refunds.append(
+            Refund(
+                account_id=customer.account_id,
+                amount_minor=200,
+                key=f"back-{invoice.id}",
+                state=RefundState.DONE,
+                reason="Too much",
+                ended_at=at + timedelta(hours=3),
+            )
+        )
+
+
+def test_what_the_gateway_tried_stands_among_the_payments(ben: Visitor, tamsin: Customer) -> None:
+    attempt(tamsin, LONG_AGO)
+    number = db.session.scalars(sa.select(Invoice.number)).one()
+
+    with as_on_a_page(ben):
+        assert whats(tamsin, "payments") == [
+            f"{number}: refunded",
+            f"{number} declined, attempt 1 from Visa ··0002",
+            f"{number} needs a confirmation by the bank",
+        ]
+        assert whats(tamsin, "invoices") == [f"{number} written"]
+    page = ben.get(f"/acme/customers/{tamsin.id}/timeline").text
+    assert "The bank gives no reason." in page
+    assert "€2.00" in page
+
+
+def test_what_was_paid_by_card_names_the_card(ben: Visitor, tamsin: Customer) -> None:
+    paid = {"collector": "gateway", "paid_how": "Card", "paid_note": "Visa ··4242, pi_1"}
+    make.invoice(tamsin, status=InvoiceStatus.PAID, paid_at=clock.now(), **paid)
+
+    assert "From Visa ··4242." in ben.get(f"/acme/customers/{tamsin.id}/timeline?kind=payments").text
 
 
 def test_plugins_add_what_they_know_and_a_fault_leaves_a_line(

@@ -11,10 +11,13 @@ from app import clock as hands
 from app.billing import life
 from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
+from app.effects import Intent
+from app.errors import Capped, OutcomeUnknown
 from app.installations.models import InstallationState
 from app.mailing.models import OutgoingMail
 from app.payments import charging, links, outlook
-from app.payments.models import ChargeState, CollectionState, Gateway, SavedCard
+from app.payments.models import CONFIRM_WITHIN, ChargeState, CollectionState, Gateway, SavedCard
+from app.payments.provider import Asked, Outcome
 from app.payments.test_gateway import TestGateway
 from app.work import sweep_once
 from tests import make
@@ -275,6 +278,77 @@ class TestADeclinedCard:
         assert charges_of(invoice)[0].state == ChargeState.FAILED
 
 
+class TestAThrottledGateway:
+    def test_it_is_asked_again_when_it_said_and_the_invoice_is_free_meanwhile(
+        self,
+        customer: Customer,
+        leave_card: LeaveCard,
+        bank: TestGateway,
+        bell: HeardBell,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        leave_card(customer)
+        invoice = make.invoice(customer, due_on=date(2026, 12, 1))
+        charge, asked = TestGateway.charge, []
+
+        def busy(self: TestGateway, intent: Intent, wanted: Asked) -> Outcome:
+            asked.append(hands.now())
+            if len(asked) < 4:
+                raise Capped("The gateway asks us to wait.", hands.now() + timedelta(hours=6))
+            return charge(self, intent, wanted)
+
+        monkeypatch.setattr(TestGateway, "charge", busy)
+        with time_machine.travel(NOON, tick=False) as clock:
+            charge_now(invoice)
+            for hours in range(20):
+                clock.move_to(NOON + timedelta(hours=hours))
+                the_day_comes(bell)
+                if hours == 5:
+                    assert (invoice.status, invoice.collector) == ("pending", None)
+                    assert "The gateway asks us to wait. We try again" in outlook.of_pending(invoice).sentence
+
+        assert asked == [NOON + timedelta(hours=hours) for hours in (0, 6, 12, 18)]
+        assert invoice.status == "paid"
+        assert (collection_of(invoice).attempts, len(charges_of(invoice))) == (0, 1)
+        assert paid_there(bank, invoice) == [1230]
+        assert customer.status == "active"
+
+    def test_an_unknown_outcome_stays_unknown_while_nobody_may_look(
+        self,
+        customer: Customer,
+        leave_card: LeaveCard,
+        bank: TestGateway,
+        bell: HeardBell,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        leave_card(customer)
+        invoice = make.invoice(customer)
+        charge, find = TestGateway.charge, TestGateway.find_charge
+
+        def arrive_and_lose(self: TestGateway, intent: Intent, wanted: Asked) -> Outcome:
+            charge(self, intent, wanted)
+            raise OutcomeUnknown("No whole answer came back.")
+
+        def busy(self: TestGateway, wanted: Asked, since: datetime) -> Outcome | None:
+            raise Capped("The gateway asks us to wait.", hands.now() + timedelta(hours=6))
+
+        monkeypatch.setattr(TestGateway, "charge", arrive_and_lose)
+        with time_machine.travel(NOON, tick=False) as clock:
+            charge_now(invoice)
+            bell.answer()
+            monkeypatch.setattr(TestGateway, "find_charge", busy)
+            clock.move_to(NOON + timedelta(minutes=5))
+            the_day_comes(bell)
+            assert (invoice.status, invoice.collector) == ("pending", "gateway")
+            assert collection_of(invoice).due_at == NOON + timedelta(hours=6, minutes=5)
+            monkeypatch.setattr(TestGateway, "find_charge", find)
+            clock.move_to(NOON + timedelta(hours=6, minutes=6))
+            the_day_comes(bell)
+
+        assert invoice.status == "paid"
+        assert paid_there(bank, invoice) == [1230]
+
+
 class TestConfirming:
     @pytest.fixture
     def invoice(self, customer: Customer, leave_card: LeaveCard, bell: HeardBell) -> Invoice:
@@ -317,7 +391,7 @@ class TestConfirming:
         self, invoice: Invoice, bank: TestGateway, bell: HeardBell, client: Visitor
     ) -> None:
         link = self.link_in_mail(invoice)
-        with time_machine.travel(hands.now() + charging.CONFIRM_WITHIN + timedelta(minutes=1), tick=False):
+        with time_machine.travel(hands.now() + CONFIRM_WITHIN + timedelta(minutes=1), tick=False):
             the_day_comes(bell)
             (charge,) = charges_of(invoice)
             assert (charge.state, charge.code) == (ChargeState.FAILED, "not_confirmed")

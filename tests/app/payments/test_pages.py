@@ -109,6 +109,21 @@ def test_the_last_added_card_is_charged_until_another_is_chosen_and_removal_goes
     assert f'id="card-{first.id}"' not in page
 
 
+def test_a_customer_removes_a_card_only_after_a_question(
+    customer: Customer, leave_card: LeaveCard, enter_portal: Callable[[Customer], Visitor]
+) -> None:
+    card, browser = leave_card(customer), enter_portal(customer)
+    address = f"/portal/acme/billing/cards/{card.id}/remove"
+
+    asked = browser.get(address, htmx=True).text
+    db.session.rollback()
+    assert "It is your only card" in asked
+    assert cards.has_billing_info(customer)
+    assert browser.post(address).location == "/portal/acme/billing"
+    db.session.rollback()
+    assert not cards.has_billing_info(customer)
+
+
 def test_who_has_no_card_is_found_in_the_list(
     cast: Cast, customer: Customer, leave_card: LeaveCard, sign_in: SignIn
 ) -> None:

@@ -9,10 +9,13 @@ import sqlalchemy as sa
 from pypdf import PdfReader
 
 from app import clock
+from app.accounts import logos
 from app.billing.models import Customer, InvoiceStatus
-from app.db import db
+from app.db import db, unit_of_work
 from app.mailing.models import OutgoingMail
+from app.payments import letters
 from tests import make
+from tests.app.payments.conftest import path_of
 from tests.cast import Cast
 from tests.visitors import HeardBell, Visitor, counted_queries
 
@@ -50,6 +53,31 @@ def test_the_list_says_what_is_to_pay_and_shows_no_draft(browser: Visitor, tamsi
     assert "A-2" in page
     assert "ACME-0003" not in page
     assert browser.get(f"/portal/acme/invoices/{draft.id}").status_code == 404
+
+
+def test_each_page_shows_the_accounts_mark_website_and_how_to_reach_it(
+    browser: Visitor, client: Visitor, tamsin: Customer, cast: Cast
+) -> None:
+    with unit_of_work() as session:
+        account = session.merge(cast.acme)
+        account.website, account.contact_email, account.accent = "https://acme.example", "hi@acme.example", "#8a2be2"
+        logos.put(account, logos.Drawn(b"png", "0123456789abcdef"))
+        card_link = letters.card_link(account, tamsin)
+    invoice = make.invoice(tamsin)
+    own = ["invoices", f"invoices/{invoice.id}", "billing", "details", "details/edit", "invoices/999999"]
+    pages = [browser.get(f"/portal/acme/{path}").text for path in own]
+    pages += [client.get(f"/portal/acme/{path}").text for path in ("sign-in", "sign-up", "forgotten")]
+    pages.append(client.get(path_of(card_link)).text)
+
+    for page in pages:
+        for part in (
+            "0123456789abcdef.png",
+            "/look/",
+            'href="https://acme.example"',
+            "hi@acme.example",
+            "Acme</strong>",
+        ):
+            assert part in page
 
 
 def test_what_was_handed_over_reads_who_bills_it_and_asks_for_nothing(
