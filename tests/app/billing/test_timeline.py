@@ -189,7 +189,7 @@ def test_what_the_gateway_tried_stands_among_the_payments(ben: Visitor, tamsin: 
 
 
 def test_what_was_paid_by_card_names_the_card(ben: Visitor, tamsin: Customer) -> None:
-    paid = {"collector": "gateway", "paid_how": "Card", "paid_note": "Visa ··4242, pi_1"}
+    paid: dict[str, Any] = {"collector": "gateway", "paid_how": "Card", "paid_note": "Visa ··4242, pi_1"}
     make.invoice(tamsin, status=InvoiceStatus.PAID, paid_at=clock.now(), **paid)
 
     assert "From Visa ··4242." in ben.get(f"/acme/customers/{tamsin.id}/timeline?kind=payments").text

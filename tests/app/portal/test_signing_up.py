@@ -268,10 +268,10 @@ def test_a_fee_that_is_mailed_asks_for_billing_info_itself_and_once_more_after_t
     bill_subscription(db.session.scalars(sa.select(Subscription.id)).one())
     request_id = db.session.scalars(sa.select(BillingInfoRequest.id)).one()
     mail_id = db.session.scalars(sa.select(InvoiceMail.id)).one()
-    ask, mail = (lambda: jobs.ask_for_billing_info(request_id)), (lambda: mail_invoice(mail_id))
-    for job in (ask, mail, ask) if asks_first else (mail, ask):
+    ask, mail = (jobs.ask_for_billing_info, request_id), (mail_invoice, mail_id)
+    for job, row_id in (ask, mail, ask) if asks_first else (mail, ask):
         db.session.rollback()
-        job()
+        job(row_id)
 
     db.session.rollback()
     (sent,) = db.session.scalars(sa.select(OutgoingMail))

@@ -139,7 +139,7 @@ def test_a10_eight_processes_after_the_same_invoices_collect_each_once(
     cutover = db.session.scalars(sa.select(Installation.cutover_at)).one()
     assert cutover is not None
     bank = leave_card(cast, customer, settings)
-    due = {"due_on": cutover.date(), "created_at": cutover}
+    due: dict[str, Any] = {"due_on": cutover.date(), "created_at": cutover}
     old = [make.invoice(customer, number=f"O-{os.urandom(4).hex()}", **due).id for _ in range(OLD)]
     new = [over_the_wire.newer_invoice(customer.id, f"N-{n}").id for n in range(NEW)]
     with unit_of_work() as session:
