@@ -52,7 +52,7 @@ def _days(period: str, today: date) -> tuple[date | None, date | None]:
             return today.replace(month=1, day=1), None
     since, until = _day("since"), _day("until")
     if since and until and since > until:
-        raise InvalidInput("The first day lies behind the last one.", "since")
+        raise InvalidInput("The first day is after the last one.", "since")
     return since, until
 
 

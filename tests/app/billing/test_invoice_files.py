@@ -80,7 +80,7 @@ class TestPeriods:
             ("?until=9999-12-31", "Choose days between 1970 and 2999."),
             ("?until=never", "“never” is no day such as 2026-11-28."),
             ("?since=2026-02-30", "“2026-02-30” is no day such as 2026-11-28."),
-            ("?since=2026-03-02&until=2026-03-01", "The first day lies behind the last one."),
+            ("?since=2026-03-02&until=2026-03-01", "The first day is after the last one."),
         ],
     )
     @pytest.mark.parametrize("htmx", [False, True])
