@@ -35,6 +35,7 @@ def invoice(invoice_id: int) -> str:
         invoice=row,
         standing=own.standing(row),
         taxes=taxes_of(row),
+        rounding=printing.rounding(row),
         can_pay=billing_info.can_pay(row),
         is_moving=standing.is_moving(row),
     )
