@@ -31,7 +31,8 @@ def of_customer(customer: Customer) -> Outlook:
         return Outlook("next", f"{doing} {on_day(move.day)}, as {move.by} planned.")
     if customer.status == CustomerStatus.LOCKED:
         why = next((one.why for one in life.moves_of(customer, most=1) if one.deed == Deed.LOCKED), "")
-        return Outlook("stuck", f"Locked: {why or 'for non-payment.'} Collect what is open, then unlock.")
+        then = "Collect what is open, then unlock." if invoices.open_of([customer.id]) else "Nothing is open: unlock."
+        return Outlook("stuck", f"Locked: {(why or 'for non-payment').rstrip('.')}. {then}")
     if customer.status != CustomerStatus.ACTIVE:
         return _INACTIVE[customer.status]
     open_sums = " and ".join(str(money) for money in invoices.open_of([customer.id]).get(customer.id, []))

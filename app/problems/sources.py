@@ -81,7 +81,7 @@ def _locked(account_id: int) -> Problem | None:
         "ask",
         count,
         "A customer is locked" if count == 1 else "Customers are locked",
-        "Four payments failed. Paying unlocks them; you can also activate them again, or end the service.",
+        "After four failed payments, or by hand. Paying what failed unlocks; so can you, or you end the service.",
         "See who",
         "billing.customers",
         {"status": CustomerStatus.LOCKED.value},
