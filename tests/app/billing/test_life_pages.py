@@ -204,6 +204,8 @@ def test_a_person_locks_and_unlocks_and_the_record_says_why(ben: Visitor, tamsin
     assert "The service is suspended" in ben.get(f"/acme/customers/{tamsin.id}/lock").text
 
     answer = press(ben, tamsin, "lock", why="Mail came back.")
+    assert "Locked: Mail came back. Nothing is open: unlock." in ben.get(answer.location).text
+    make.invoice(tamsin)
     assert "Locked: Mail came back. Collect what is open, then unlock." in ben.get(answer.location).text
     press(ben, tamsin, "unlock")
 
