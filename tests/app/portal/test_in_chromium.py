@@ -96,7 +96,7 @@ def test_from_sign_up_to_a_paid_invoice(served: tuple[Flask, str], acme: Cast, p
     assert isinstance(bell, HeardBell)
     apart(_work, app, bell)
     # The page asks again by itself.
-    expect(page.get_by_text("Paid on today")).to_be_visible()
+    expect(page.get_by_text("Paid today")).to_be_visible()
 
 
 def _work(app: Flask, bell: HeardBell) -> None:

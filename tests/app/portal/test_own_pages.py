@@ -66,7 +66,7 @@ def test_each_page_shows_the_accounts_mark_website_and_how_to_reach_it(
     invoice = make.invoice(tamsin)
     own = ["invoices", f"invoices/{invoice.id}", "billing", "details", "details/edit", "invoices/999999"]
     pages = [browser.get(f"/portal/acme/{path}").text for path in own]
-    pages += [client.get(f"/portal/acme/{path}").text for path in ("", "sign-up", "forgotten")]
+    pages += [client.get(f"/portal/acme/{path}").text for path in ("login", "sign-up", "forgotten")]
     pages.append(client.get(path_of(card_link)).text)
 
     for page in pages:
