@@ -1,6 +1,7 @@
 """The mails of the product itself, for the people of one account: what became of each, and sending one again."""
 
 import uuid
+from collections.abc import Iterable
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -8,6 +9,7 @@ from flask_sqlalchemy.pagination import Pagination
 
 from app import audit, clock
 from app.accounts.models import Account
+from app.addresses import PERSONAL_LINK
 from app.billing.models import Customer
 from app.db import db
 from app.errors import Conflict, NotFound
@@ -33,12 +35,22 @@ def find(account: Account, page: int, *, only_failed: bool = False) -> Paginatio
     )
 
 
+def cannot_go_again(found: Iterable[OutgoingMail]) -> set[int]:
+    """Which of these mails held a link for their recipient alone, by id: that was not kept, so neither is a copy sent."""
+    ids = [mail.id for mail in found if mail.state in NOT_OUT]
+    query = sa.select(OutgoingMail.id).where(OutgoingMail.id.in_(ids), OutgoingMail.text.contains(PERSONAL_LINK))
+    return set(db.session.scalars(query)) if ids else set()
+
+
 def send_again(account: Account, mail_id: int) -> OutgoingMail:
     """Send a copy of a mail that did not go out, or may not have: to the customer's present address.
 
-    A copy, because what the first one came to stays on record. `Conflict` when it was sent or seen to.
+    A copy, because what the first one came to stays on record. `Conflict` when it was sent or seen to, or held a link
+    for its recipient alone.
     """
     mail = _open(account, mail_id)
+    if PERSONAL_LINK in mail.text:
+        raise Conflict("It held a personal link, which is not kept. Ask for a new one where this mail came from.")
     customer = db.session.get(Customer, mail.customer_id) if mail.customer_id else None
     copy = OutgoingMail(
         account_id=mail.account_id,

@@ -40,10 +40,12 @@ def try_now(job: str, row_id: int) -> Response:
 @allow(OFFICE)
 def mails_sent() -> str:
     only_failed = asked("show") == "failed"
+    found = mails.find(g.account, page_number(), only_failed=only_failed)
     return render_template(
         "activity/mails.html",
         tabs=_tabs("mails_sent"),
-        found=mails.find(g.account, page_number(), only_failed=only_failed),
+        found=found,
+        held_a_link=mails.cannot_go_again(found.items),
         only_failed=only_failed,
         sentence_of=sentence_of,
         not_out=mails.NOT_OUT,

@@ -12,6 +12,7 @@ from flask import current_app, render_template
 from app import audit, clock
 from app.accounts.looks import look_of
 from app.accounts.models import Account
+from app.addresses import without_personal_links
 from app.billing.models import Customer
 from app.db import db
 from app.mailing.letters import Attached, as_html
@@ -19,8 +20,6 @@ from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from app.work import ring_after_commit
 
 JOB = "host.send_mail"
-# Mails with a link that lets somebody in.
-SECRET = frozenset({"invitation", "password_reset", "portal_invitation", "portal_reset", "portal_confirmation"})
 
 
 def post(
@@ -53,13 +52,7 @@ def post(
         recipient=to,
         subject=subject,
         text=text,
-        html=render_template(
-            "mails/_layout.html",
-            subject=subject,
-            body=as_html(text),
-            sender=name,
-            ink=look_of(account.accent if account else "").on_paper,
-        ),
+        html=_as_page(subject, text, name, account),
         due_at=clock.now(),
     )
     for position, file in enumerate(attachments, start=1):
@@ -85,10 +78,15 @@ def sender_of(account: Account | None) -> tuple[str, str]:
 
 
 def ended(mail: OutgoingMail, state: MailState, problem: str = "") -> None:
-    """Note what became of a mail: it rests from now on."""
+    """Note what became of a mail: it rests from now on.
+
+    A link that lets somebody in, or lets them pay, is for its recipient alone: it does not stay with us.
+    """
     mail.state, mail.problem, mail.due_at, mail.ended_at = state, problem[:500], None, clock.now()
-    if mail.template in SECRET and state != MailState.UNKNOWN:
-        mail.text = mail.html = ""  # it held a link that opens something
+    kept = without_personal_links(mail.text)
+    if kept != mail.text:
+        account = db.session.get(Account, mail.account_id) if mail.account_id else None
+        mail.text, mail.html = kept, _as_page(mail.subject, kept, mail.sender_name, account)
     audit.record("mail_sent", mail, outcome=state.value, template=mail.template, to=mail.recipient)
 
 
@@ -142,6 +140,12 @@ def sentence_of(mail: OutgoingMail) -> str:
         MailState.UNKNOWN: "The mail server gave no answer; it may have arrived. We do not send it again on our own.",
         MailState.REFUSED: mail.problem,
     }[mail.state]
+
+
+def _as_page(subject: str, text: str, sender: str, account: Account | None) -> str:
+    """The HTML part of a mail."""
+    ink = look_of(account.accent if account else "").on_paper
+    return render_template("mails/_layout.html", subject=subject, body=as_html(text), sender=sender, ink=ink)
 
 
 def _subject_and_text(drawn: str) -> tuple[str, str]:

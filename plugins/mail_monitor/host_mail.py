@@ -3,11 +3,9 @@
 Asked of the host's rows, and not only of its event: an event that was lost costs nothing but time.
 """
 
-import re
 from datetime import timedelta
 
 import sqlalchemy as sa
-from flask import current_app
 from sqlalchemy.orm import Session, selectinload
 
 from app import clock
@@ -23,9 +21,6 @@ from plugins.mail_monitor.turns import Turn, store
 LOOKED_BACK = timedelta(days=7)
 AT_ONCE = 200
 REASON = "Sent automatically"
-# A word of an address that nobody types: whoever has it may be let in by it, so nobody else reads it.
-_SECRET = re.compile(r"[A-Za-z0-9_.~-]{20,}")
-HIDDEN = "[a personal link]"
 
 
 def catch_up(turn: Turn) -> None:
@@ -83,12 +78,6 @@ def _file(session: Session, account_id: int, outgoing_mail_id: int, hashes: dict
     threads.gather(session, [message.id])
 
 
-def without_secrets(text: str, public_base: str) -> str:
-    """`text` with those of our own links hidden that let in whoever has them."""
-    ours = re.compile(re.escape(public_base) + r"/[^\s<>\"]*")
-    return ours.sub(lambda found: HIDDEN if _SECRET.search(found[0][len(public_base) :]) else found[0], text)
-
-
 def _missing(account_id: int) -> list[int]:
     return list(
         db.session.scalars(
@@ -108,10 +97,9 @@ def _missing(account_id: int) -> list[int]:
 
 def _message(mail: OutgoingMail, hashes: dict[bytes, str]) -> Message:
     message_id = identity.normal_id(mail.message_id)
-    text = without_secrets(mail.text, current_app.config["SETTINGS"].public_base)
     kept = [(one, hashes[one.content]) for one in mail.attachments if one.content in hashes]
     lost = [one for one in mail.attachments if one.content not in hashes]
-    words = f"{mail.subject} {mail.sender_name} {mail.recipient} {text[:2000]}"
+    words = f"{mail.subject} {mail.sender_name} {mail.recipient} {mail.text[:2000]}"
     return Message(
         account_id=mail.account_id,
         fingerprint=identity.fingerprint(message_id, "host", "", "", ""),
@@ -127,8 +115,8 @@ def _message(mail: OutgoingMail, hashes: dict[bytes, str]) -> Message:
         received_at=mail.ended_at or mail.created_at,
         sent_at=mail.created_at,
         size=len(mail.text),
-        text=text,
-        snippet=" ".join(text[:1000].split())[:200],
+        text=mail.text,
+        snippet=" ".join(mail.text[:1000].split())[:200],
         notes=[f"{one.file_name} went along and is not kept here." for one in lost],
         attachments=[
             Attachment(

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from app import audit, clock
 from app.access import Role
 from app.accounts.models import Account, User
+from app.addresses import public_url
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
+from app.mailing import services as mailing
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.services import JOB, post
 from tests import make
@@ -127,6 +129,24 @@ class TestMails:
         sign_in(cast.ana).post(f"/acme/activity/mails/{mail_id}/again")
 
         assert mails()[-1].recipient == "new@quill.example"
+
+    def test_one_that_held_a_personal_link_is_asked_for_anew_and_not_copied(
+        self, cast: Cast, sign_in: SignIn, bell: HeardBell
+    ) -> None:
+        link = public_url("payments.leave_card", account_slug="acme", token="let-me-pay")
+        mail_id = a_mail(cast.acme, text=f"Leave another card: {link}")
+        with unit_of_work() as session:
+            mailing.ended(session.get_one(OutgoingMail, mail_id), MailState.REFUSED, "No such mailbox.")
+        ben = sign_in(cast.ben)
+
+        page = ben.get("/acme/activity/mails?show=failed").text
+        answer = ben.post(f"/acme/activity/mails/{mail_id}/again")
+
+        assert "Send again" not in page
+        assert "It held a personal link" in page
+        assert answer.status_code == 409
+        assert len(mails()) == 1
+        assert ben.post(f"/acme/activity/mails/{mail_id}/leave").status_code == 303
 
     def test_one_that_went_out_is_not_sent_again(self, cast: Cast, sign_in: SignIn) -> None:
         mail_id = a_mail(cast.acme, state=MailState.SENT, due_at=None)

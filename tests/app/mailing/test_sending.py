@@ -15,6 +15,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from flask import Flask
 
 from app import clock, effects
+from app.addresses import PERSONAL_LINK, public_url, without_personal_links
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
 from app.effects import Effect, EffectState, Restoration
@@ -263,3 +264,37 @@ def test_web_addresses_become_links_and_nothing_else_does() -> None:
     assert "<script>" not in html
     assert 'onclick="' not in html
     assert html.count("<p>") == 2
+
+
+@pytest.mark.parametrize("state", [MailState.SENT, MailState.UNKNOWN, MailState.REFUSED])
+@pytest.mark.parametrize(
+    ("endpoint", "values"),
+    [
+        ("accounts.reset", {}),
+        ("accounts.join", {}),
+        ("portal.choose_password", {"account_slug": "acme"}),
+        ("payments.leave_card", {"account_slug": "acme"}),
+        ("payments.confirm", {"account_slug": "acme"}),
+    ],
+)
+def test_a_link_that_lets_somebody_in_or_pay_does_not_stay_once_its_mail_rests(
+    ask: Callable[..., Any], endpoint: str, values: dict[str, str], state: MailState
+) -> None:
+    link = public_url(endpoint, token="the-token", **values)
+    mail_id = ask().id
+    with unit_of_work() as session:
+        mail = session.get_one(OutgoingMail, mail_id)
+        mail.text = f"Here: {link} and more."
+        mail.html = str(as_html(mail.text))
+        services.ended(mail, state)
+
+    kept = the_mail()
+    assert "the-token" not in kept.text + kept.html
+    assert f"Here: {PERSONAL_LINK} and more." in kept.text
+    assert f"Here: {PERSONAL_LINK} and more." in kept.html
+
+
+def test_other_addresses_stay(app: Flask) -> None:
+    page = public_url("billing.invoice", account_slug="a-name-that-is-quite-long", invoice_id=7)
+    text = f"See {page} or https://elsewhere.example/reset/the-token?token=x."
+    assert without_personal_links(text) == text
