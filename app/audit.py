@@ -20,6 +20,7 @@ class AuditEntry(Base):
     __table_args__ = (
         sa.Index("ix_audit_entry_account_id_at", "account_id", "at"),
         sa.Index("ix_audit_entry_account_id_action", "account_id", "action", "at"),
+        sa.Index("ix_audit_entry_account_id_outcome", "account_id", "outcome", "at"),
         sa.Index("ix_audit_entry_action_outcome", "action", "outcome"),
         sa.Index("ix_audit_entry_object_kind_object_id", "object_kind", "object_id", "id"),
     )

@@ -10,6 +10,7 @@ from requests.adapters import BaseAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError
 
+from app import remote_calls
 from app.db import in_transaction
 from app.errors import NotSent, OutcomeUnknown
 
@@ -28,10 +29,15 @@ class Answer:
 
 
 class Door:
-    """Sends requests to one base address. `adapter` replaces the wire in tests; `whole_s` is for all it sends."""
+    """Sends requests to one base address. `adapter` replaces the wire in tests; `whole_s` is for all it sends.
 
-    def __init__(self, base: str, adapter: BaseAdapter | None = None, whole_s: float | None = None) -> None:
-        self._base = base
+    `service` names the other side in the figures of `/metrics`.
+    """
+
+    def __init__(
+        self, base: str, adapter: BaseAdapter | None = None, whole_s: float | None = None, service: str = "other"
+    ) -> None:
+        self._base, self._service = base, service
         self._ends = None if whole_s is None else time.monotonic() + whole_s
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy or .netrc of the machine must not see our tokens
@@ -55,10 +61,17 @@ class Door:
             if whole_s <= 0:
                 raise NotSent("It took too long to answer.")
         ends = time.monotonic() + whole_s
-        limits = (min(CONNECT_S, whole_s), min(READ_S, whole_s))
+        with remote_calls.timed(self._service, method) as call:
+            answer = self._answer(
+                method, path, ends, timeout=(min(CONNECT_S, whole_s), min(READ_S, whole_s)), **request
+            )
+            call.answered(answer.status)
+            return answer
+
+    def _answer(self, method: str, path: str, ends: float, **request: Any) -> Answer:
         try:
             with self._session.request(
-                method, self._base + path, timeout=limits, allow_redirects=False, stream=True, **request
+                method, self._base + path, allow_redirects=False, stream=True, **request
             ) as response:
                 return Answer(response.status_code, response.headers, _body(response, ends))
         except (requests.RequestException, HTTPError, OSError) as error:

@@ -36,7 +36,7 @@ def find(account: Account, page: int, *, only_failed: bool = False) -> Paginatio
 
 
 def cannot_go_again(found: Iterable[OutgoingMail]) -> set[int]:
-    """Which of these mails held a link for their recipient alone, by id: that was not kept, so neither is a copy sent."""
+    """Which of these mails held a link for their recipient alone, by id: it was not kept, so no copy can be sent."""
     ids = [mail.id for mail in found if mail.state in NOT_OUT]
     query = sa.select(OutgoingMail.id).where(OutgoingMail.id.in_(ids), OutgoingMail.text.contains(PERSONAL_LINK))
     return set(db.session.scalars(query)) if ids else set()

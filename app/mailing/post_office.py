@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from app import remote_calls
 from app.db import in_transaction
 from app.errors import NotSent, OutcomeUnknown, Refused
 from app.mailing.letters import Letter
@@ -78,7 +79,7 @@ class PostOffice:
             raise RuntimeError("a mail is sent while a database transaction is open")
         if self._server is None:
             raise NotSent("No mail server is set: SPHEREMAIL_SMTP_URL is empty.")
-        with self._signed_in(self._server) as smtp:
+        with remote_calls.timed("post_office", "send"), self._signed_in(self._server) as smtp:
             with _nothing_taken(self._server.host):
                 options = _options(smtp, letter)
                 _expect(250, smtp.mail(letter.sender_address, options), "sender", letter.sender_address)

@@ -46,7 +46,7 @@ class _Wire(stripe.HTTPClient):
     def __init__(self, base: str, adapter: BaseAdapter | None) -> None:
         super().__init__()
         self._base = base
-        self._door = Door(base, adapter)
+        self._door = Door(base, adapter, service="stripe")
 
     def request(
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None, **_: Any

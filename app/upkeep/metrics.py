@@ -6,16 +6,17 @@ of an account or a person. Only this machine may ask, or whoever shows the token
 
 import hmac
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
 from flask import Blueprint, Response, current_app, request
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from redis.exceptions import RedisError
 
-from app import clock, work
+from app import clock, remote_calls, work
 from app.access import PUBLIC, allow
 from app.audit import AuditEntry
 from app.db import db
@@ -23,6 +24,7 @@ from app.effects import Effect
 from app.errors import NotFound
 from app.jobs import board
 from app.plugin import Gauge, registry
+from app.remote_calls import What
 from app.work import Heartbeat
 
 pages = Blueprint("metrics", __name__)
@@ -61,6 +63,7 @@ class _Figures:
             for values, figure in gauge.samples:
                 family.add_metric(values, figure)
             yield family
+        yield _remote_calls()
 
 
 def _of_host() -> Iterator[Gauge]:
@@ -120,6 +123,19 @@ def _queues() -> Iterator[Gauge]:
         ("job",),
         [((name,), _due(model)) for model, name in work.bell().kinds],
     )
+
+
+def _remote_calls() -> Metric:
+    """How long other systems take to answer workers and pages, since Redis was last empty."""
+    family = HistogramMetricFamily(
+        "remote_request_seconds",
+        "Calls to other systems, by how long they took and how they ended.",
+        labels=What._fields,
+    )
+    with suppress(RedisError):
+        for what, (buckets, seconds) in remote_calls.kept(work.bell().connection).items():
+            family.add_metric(what, buckets, seconds)
+    return family
 
 
 def _due(model: Any) -> int:

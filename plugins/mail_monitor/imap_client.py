@@ -12,6 +12,7 @@ from typing import Any
 
 from imap_tools import MailBox
 
+from app import remote_calls
 from app.errors import Refused
 from plugins.mail_monitor import refusals
 from plugins.mail_monitor.deadline import Deadlined
@@ -105,6 +106,15 @@ class GuardedClient(imaplib.IMAP4):
         self._get_capabilities()
         self._tell("encrypted", about(connection))
         return kind, data
+
+    def _simple_command(self, name: str, *args: Any) -> Any:
+        """Every command of imaplib goes through here; it is counted by its name, UID FETCH as FETCH."""
+        op = str(args[0]) if name == "UID" and args else name
+        with remote_calls.timed("imap", op.upper()) as call:
+            kind, data = super()._simple_command(name, *args)  # type: ignore[misc]  # the stubs leave it out
+            if kind != "OK":
+                call.outcome = "refused"
+            return kind, data
 
     @property
     def bytes_read(self) -> int:

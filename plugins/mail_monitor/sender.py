@@ -11,6 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Self
 
+from app import remote_calls
 from app.errors import NotSent, OutcomeUnknown, Outside, Refused
 from plugins.mail_monitor import refusals
 from plugins.mail_monitor.charsets import clean_line
@@ -73,6 +74,10 @@ class Sender:
     def __init__(self, server: Server, guard: Guard, ends: float, tell: Tell = told_nobody) -> None:
         """Connect, encrypt and sign in, all before `ends` (monotonic clock)."""
         self._host = server.host
+        with remote_calls.timed("smtp", "connect"):
+            self._enter(server, guard, ends, tell)
+
+    def _enter(self, server: Server, guard: Guard, ends: float, tell: Tell) -> None:
         with self._translated():
             self._smtp = GuardedSmtp(server, guard, ends, tell)
         try:
@@ -129,6 +134,10 @@ class Sender:
         Raises `NotSent` when the server took nothing and may take it later, `Refused` when it said no for good, and
         `OutcomeUnknown` when everything went out and the answer is missing: SMTP cannot be asked then.
         """
+        with remote_calls.timed("smtp", "send"):
+            return self._send(sender, recipients, raw, utf8=utf8)
+
+    def _send(self, sender: str, recipients: Sequence[str], raw: bytes, *, utf8: bool) -> dict[str, str]:
         with self._translated():
             self._expect(250, self._smtp.mail(sender, self._options(raw, utf8=utf8)), "sender", sender)
             refused = {}

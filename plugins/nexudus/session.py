@@ -143,7 +143,7 @@ def door(whole_s: float | None = None) -> Door:
     Tests put an adapter in place of the wire.
     """
     adapter: BaseAdapter | None = current_app.extensions.get("nexudus_adapter")
-    return Door(current_app.config["SETTINGS"].nexudus_base, adapter, whole_s)
+    return Door(current_app.config["SETTINGS"].nexudus_base, adapter, whole_s, "nexudus")
 
 
 @contextmanager

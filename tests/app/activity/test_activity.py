@@ -2,8 +2,9 @@
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from app import audit, clock
 from app.access import Role
 from app.accounts.models import Account, User
+from app.activity import audits, work
 from app.addresses import public_url
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
@@ -99,6 +101,73 @@ class TestBackgroundWork:
         assert ana.post(f"/acme/activity/no.such/{mail_id}/try-now").status_code == 404
         assert "No answer." not in ana.get("/acme/activity").text
         assert bell.rings == []
+
+
+class TestManyRows:
+    """PostgreSQL's own word on how much it reads; on SQLite the indexes are the same."""
+
+    ROWS = 20_000
+
+    @pytest.fixture
+    def acme(self, cast: Cast) -> Account:
+        if db.engine.dialect.name != "postgresql":
+            pytest.skip("asks PostgreSQL")
+        return cast.acme
+
+    def test_work_is_found_without_reading_what_is_done_or_planned(self, acme: Account) -> None:
+        a_mail(acme)
+        a_mail(acme, due_at=clock.now() + timedelta(hours=1), problem="No answer.")
+        a_mail(acme, due_at=None, lease_token="x", lease_until=clock.now() + timedelta(seconds=30))
+        done = a_mail(acme, due_at=None, state=MailState.SENT)
+        for due_at in (sa.null(), sa.literal(clock.now() + timedelta(days=3))):
+            anew = sa.cast(sa.func.gen_random_uuid(), sa.String)
+            copy_rows(OutgoingMail, done, self.ROWS, message_id=anew, due_at=due_at)
+
+        rows, read = what_is_read(work._moving(OutgoingMail, acme.id).limit(work.SHOWN + 1))
+
+        assert rows == 3
+        assert read < 100
+
+    @pytest.mark.parametrize("wanted", [audits.Search(outcome="refused"), audits.Search(action="sign_in")])
+    def test_the_audit_narrowed_is_one_page_of_an_index(self, acme: Account, wanted: audits.Search) -> None:
+        with unit_of_work():
+            audit.record("sign_in", acme, outcome="refused")
+            audit.record("customer_changed", acme)
+        db.session.rollback()
+        last = db.session.scalars(sa.select(sa.func.max(AuditEntry.id))).one()
+        copy_rows(AuditEntry, last, self.ROWS)
+
+        query = audits._query(acme, wanted).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+        rows, read = what_is_read(query.limit(audits.PER_PAGE))
+
+        assert rows == 1
+        assert read < 100
+
+
+def copy_rows(model: type[Any], row_id: int, count: int, **changes: Any) -> None:
+    """So many copies of a row, apart from `changes`; and let the planner know of them."""
+    numbers = sa.func.generate_series(1, count).table_valued("number").alias("numbers")
+    table = model.__table__
+    columns = [column for column in table.columns if column.name != "id"]
+    values = [changes.get(column.name, column) for column in columns]
+    with unit_of_work() as session:
+        source = sa.select(*values).select_from(table.join(numbers, sa.true())).where(table.c.id == row_id)
+        session.execute(table.insert().from_select(columns, source))
+        session.execute(sa.text("ANALYZE"))
+
+
+def what_is_read(query: sa.Select[Any]) -> tuple[int, int]:
+    """How many rows a query answers, and how many it looks at for that, by PostgreSQL's own count."""
+    text = query.compile(db.engine, compile_kwargs={"literal_binds": True})
+    db.session.rollback()
+    [plan] = db.session.execute(sa.text(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}")).scalar_one()
+    return plan["Plan"]["Actual Rows"], sum(_looked_at(plan["Plan"]))
+
+
+def _looked_at(node: dict[str, Any]) -> Iterator[float]:
+    yield node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    for below in node.get("Plans", []):
+        yield from _looked_at(below)
 
 
 class TestMails:
