@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, replace
 
-from benchmarks import exporting, importing, lists, mail_fleet, matching, scanning, starting
+from benchmarks import board, exporting, importing, lists, mail_fleet, matching, scanning, starting
 from benchmarks.stage import Sizes, Stage, Stages, staged
 from benchmarks.table import Measured, show
 from tests.services import postgres_programs, postgres_server
@@ -15,6 +15,7 @@ SUBJECTS: dict[str, Callable[[Sizes, Stages], Iterator[Measured]]] = {
     "export": exporting.measure,
     "lists": lists.measure,
     "busy": lists.measure_busy,
+    "board": board.measure,
     "import": importing.measure,
     "mail": scanning.measure,
     "mailboxes": mail_fleet.measure,

@@ -62,6 +62,8 @@ class Sizes:
     pairs: int = 3
     folder: int = 100_000
     mailboxes: int = 200
+    queued: int = 20_000
+    failed: int = 5_000
 
 
 @dataclass

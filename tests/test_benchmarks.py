@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import exporting, importing, lists, matching, scanning, starting
+from benchmarks import board, exporting, importing, lists, matching, scanning, starting
 from benchmarks.__main__ import main
 from benchmarks.stage import Sizes, staged
 from benchmarks.table import Measured, duration
@@ -24,6 +24,8 @@ FEW = Sizes(
     mails=40,
     pairs=1,
     folder=50,
+    queued=30,
+    failed=30,
 )
 
 
@@ -34,6 +36,14 @@ def test_a_small_run_measures_the_product_and_its_yardstick(subject: object) -> 
     for row in rows:
         assert row.seconds > 0, row
         assert row.yardstick_s > 0, row
+
+
+@pytest.mark.slow
+@pytest.mark.redis
+def test_a_small_board_is_measured_too() -> None:
+    rows = list(board.measure(FEW, staged))
+    assert len(rows) == len(board.PAGES)
+    assert all("30 wait, 30 failed" in row.note and row.seconds > 0 and row.yardstick_s > 0 for row in rows)
 
 
 @pytest.mark.slow

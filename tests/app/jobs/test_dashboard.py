@@ -18,6 +18,7 @@ from app.audit import AuditEntry
 from app.db import db, unit_of_work
 from app.jobs.board import JobState
 from app.work import JOB_PATH, Bell, HostJob
+from benchmarks import board
 from tests import make
 from tests.cast import Cast
 from tests.visitors import Visitor, counted_queries
@@ -137,6 +138,22 @@ def test_a_list_asks_the_database_the_same_however_long_it_is(
         ida.get("/rq/queues/default?state=queued")
 
     assert many.count == one.count
+
+
+def test_no_page_asks_more_of_redis_or_the_database_when_the_board_is_full(
+    ida: Visitor, cast: Cast, redis: Redis
+) -> None:
+    for _ in range(25):
+        make.customer(cast.acme)
+    asked = []
+    for queued, failed in ((30, 30), (705, 305)):
+        redis.flushdb()
+        board.fill(redis, queued, failed, rows=25, name="example.greet")
+        addresses = board.addresses_of(queued, failed)  # of both the last pages hold five
+        asked.append({name: board.asked_for(ida, redis, address) for name, address in addresses.items()})
+
+    assert asked[0] == asked[1]
+    assert all(commands > 0 for commands, _ in asked[0].values())
 
 
 def test_a_failed_job_shows_its_traceback_and_runs_again(
