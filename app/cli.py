@@ -91,4 +91,4 @@ def sweep(once: bool) -> dict[str, Any]:
             # The database may be away for a while; the sweep must be there when it is back.
             log.exception("sweep_failed", pid=os.getpid())
             db.session.rollback()
-    return {"nudged": {}}
+    return {}

@@ -7,11 +7,12 @@ from statistics import median
 
 from redis import Redis
 from rq.job import JobStatus
+from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
 from app.billing.models import Customer
 from app.embedded import embedded_server
-from app.jobs.board import JobState, queue_of, registry_of
+from app.jobs.board import queue_of
 from app.work import FAILURE_TTL_S, JOB_PATH, SLICE_S, HostJob, bell
 from benchmarks.stage import Sizes, Stage, Stages, customer_rows, insert
 from benchmarks.table import Measured
@@ -72,6 +73,7 @@ def addresses_of(queued: int, failed: int) -> dict[str, str]:
 
 def fill(redis: Redis, queued: int, failed: int, *, rows: int, name: str = "nexudus.link_customer") -> None:
     """So many waiting and failed jobs of one kind, about the first `rows` rows, as ringing and failing leave them."""
+    failed_ones = FailedJobRegistry(QUEUE, connection=redis, job_class=HostJob, serializer=JSONSerializer)
     for first in range(0, queued + failed, AT_ONCE):
         with redis.pipeline(transaction=False) as pipe:
             for number in range(first, min(first + AT_ONCE, queued + failed)):
@@ -90,9 +92,7 @@ def fill(redis: Redis, queued: int, failed: int, *, rows: int, name: str = "nexu
                     job.save(pipeline=pipe)
                     queue_of(QUEUE).push_job_id(job.id, pipeline=pipe)
                 else:
-                    registry_of(QUEUE, JobState.FAILED).add(  # type: ignore[attr-defined]  # of failed ones
-                        job, ttl=FAILURE_TTL_S, exc_string=TRACEBACK, pipeline=pipe
-                    )
+                    failed_ones.add(job, ttl=FAILURE_TTL_S, exc_string=TRACEBACK, pipeline=pipe)
             pipe.execute()
 
 

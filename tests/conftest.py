@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
+from flask_migrate import upgrade
 
 from app import create_app
 from app.accounts.models import User
@@ -125,6 +126,39 @@ def database_url(request: pytest.FixtureRequest, data_dir: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{data_dir / 'test.db'}"
     return str(request.getfixturevalue("postgresql_url"))
+
+
+@pytest.fixture
+def hosts(
+    build_app: Callable[..., Flask],
+    app_settings: dict[str, Any],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    data_dir: Path,
+) -> Iterator[Callable[..., Flask]]:
+    """`hosts("old", "sqlite")`: an installation of its own, empty and up to date, its files beside its database."""
+    made = []
+
+    def host(name: str, database: str, **settings: Any) -> Flask:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "assets").symlink_to(data_dir / "assets")
+        if database == "sqlite":
+            url = f"sqlite:///{folder / 'own.db'}"
+        else:
+            postgres: Postgres = request.getfixturevalue("postgres")
+            url = postgres.new_database()
+        app = build_app(database_url=url, **{**app_settings, "data_dir": folder, **settings})
+        with app.app_context():
+            upgrade(str(Path(__file__).parent.parent / "migrations"))
+        made.append(app)
+        return app
+
+    yield host
+    for app in made:
+        with app.app_context():
+            db.session.remove()
+            db.engine.dispose()
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import pytest
 import sqlalchemy as sa
 from click.testing import Result
 from flask import Flask
-from flask_migrate import upgrade
 
 from app import backups
 from app.accounts.models import Account
@@ -22,44 +21,9 @@ from app.effects import Restoration
 from app.errors import Conflict, InvalidInput
 from tests import make
 from tests.cast import assemble
-from tests.services import Postgres
 from tests.visitors import apart
 
-ROOT = Path(__file__).parents[2]
 DATABASES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
-
-
-@pytest.fixture
-def hosts(
-    build_app: Callable[..., Flask],
-    app_settings: dict[str, Any],
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    data_dir: Path,
-) -> Iterator[Callable[[str, str], Flask]]:
-    """`hosts("old", "sqlite")`: an installation of its own, empty and up to date, its files beside its database."""
-    made = []
-
-    def host(name: str, database: str) -> Flask:
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "assets").symlink_to(data_dir / "assets")
-        if database == "sqlite":
-            url = f"sqlite:///{folder / 'own.db'}"
-        else:
-            postgres: Postgres = request.getfixturevalue("postgres")
-            url = postgres.new_database()
-        app = build_app(database_url=url, **{**app_settings, "data_dir": folder})
-        with app.app_context():
-            upgrade(str(ROOT / "migrations"))
-        made.append(app)
-        return app
-
-    yield host
-    for app in made:
-        with app.app_context():
-            db.session.remove()
-            db.engine.dispose()
 
 
 def command(app: Flask, *words: str | Path) -> Result:

@@ -164,8 +164,9 @@ def what_is_read(query: sa.Select[Any]) -> tuple[int, int]:
     return plan["Plan"]["Actual Rows"], sum(_looked_at(plan["Plan"]))
 
 
-def _looked_at(node: dict[str, Any]) -> Iterator[float]:
-    yield node["Actual Rows"] + node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+def _looked_at(node: dict[str, Any]) -> Iterator[int]:
+    counts = ("Actual Rows", "Rows Removed by Filter", "Rows Removed by Index Recheck")
+    yield sum(int(node.get(name, 0)) for name in counts)
     for below in node.get("Plans", []):
         yield from _looked_at(below)
 

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
+from app.accounts.models import Account
 from app.db import db, unit_of_work
 from app.installations.models import Installation
 from plugins.mail_monitor import accounts, credentials, jobs, pausing, testing
@@ -56,22 +57,27 @@ def watch(cast: Cast, installation: Installation, server: FakeServer, bell: Hear
     """`watch(settings)`: save an account whose test passed just now, without scanning it yet."""
 
     def save(settings: AccountSettings) -> EmailAccount:
-        with unit_of_work() as session:
-            test = testing.begin(installation, settings, None, "Ana Alder", ring=False)
-            test.state = ConnectionTestState.PASSED
-            test.begins_at = [
-                {"kind": kind, "name": name, "uidvalidity": folder.uidvalidity, "uidnext": folder.uidnext}
-                for kind, name in (("inbox", "INBOX"), ("sent", "Sent"))
-                for folder in (server.folders[name],)
-            ]
-            session.flush()
-            row = accounts.save(
-                cast.acme, installation, settings, None, session.get_one(ConnectionTest, test.id), agrees=True
-            )
+        row = begin_to_watch(installation, server, settings)
         bell.rings.clear()
         return row
 
     return save
+
+
+def begin_to_watch(installation: Installation, server: FakeServer, settings: AccountSettings) -> EmailAccount:
+    """Save an account whose test passed just now."""
+    with unit_of_work() as session:
+        test = testing.begin(installation, settings, None, "Ana Alder", ring=False)
+        test.state = ConnectionTestState.PASSED
+        test.begins_at = [
+            {"kind": kind, "name": name, "uidvalidity": folder.uidvalidity, "uidnext": folder.uidnext}
+            for kind, name in (("inbox", "INBOX"), ("sent", "Sent"))
+            for folder in (server.folders[name],)
+        ]
+        session.flush()
+        account = session.get_one(Account, installation.account_id)
+        test = session.get_one(ConnectionTest, test.id)
+        return accounts.save(account, installation, settings, None, test, agrees=True)
 
 
 @pytest.fixture
