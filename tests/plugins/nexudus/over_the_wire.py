@@ -53,9 +53,17 @@ class NexudusThere:
         """An empty Nexudus of `profile`; everybody is signed out."""
         self._post("/sandbox/reset", {"demo": False})
         self._post("/sandbox/switches", {"profile": profile})
+        self.sign_in()
+
+    def sign_in(self) -> None:
+        """Anew, for a sign-in ends some day."""
         form = {"grant_type": "password", "username": EMAIL, "password": PASSWORD}
         answer = self._session.post(f"{self.base}/api/token", data=form, headers={"client_id": "tests"}, timeout=10)
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def turn(self, **switches: Any) -> None:
+        """From now on things go wrong there; see `plugins/nexudus/sandbox/faults.py`."""
+        self._post("/sandbox/switches", switches)
 
     def records(self, path: str, **filters: int) -> list[dict[str, Any]]:
         """Every record of a list such as "billing/coworkerinvoices", each read by id: lists leave fields out."""
