@@ -6,8 +6,8 @@ column comes in two steps; never import models; long locks and data moves get a 
 
 from alembic import op
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
