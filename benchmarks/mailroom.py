@@ -26,6 +26,7 @@ from plugins.mail_monitor.settings import AccountSettings, ServerSettings
 from tests.mail_services import Dovecot, dovecot_program, dovecot_server, make_certificate
 
 HEAVY = 24 * 1024 * 1024  # bytes
+MOST_LINKS = 50_000  # to one file; ext4 takes 65,000
 MBSYNC = """
 FSync yes
 
@@ -99,13 +100,16 @@ class Mailroom:
         return user
 
     def fill_alike(self, count: int) -> str:
-        """A mailbox with `count` times the same short letter, as links to one file."""
+        """A mailbox with `count` times the same short letter, as links to a few files."""
         user = self.dovecot.new_user()
         place = self._place(user)
-        first = place / "1700000000.M0.bench"
-        first.write_bytes(letter(random.Random(1), 0, email_of(0)))  # no secret
-        for number in range(1, count):
-            os.link(first, place / f"{1_700_000_000 + number}.M{number}.bench")
+        raw = letter(random.Random(1), 0, email_of(0))  # no secret
+        paths = [place / f"{1_700_000_000 + number}.M{number}.bench" for number in range(count)]
+        for number, path in enumerate(paths):
+            if number % MOST_LINKS == 0:
+                path.write_bytes(raw)
+            else:
+                os.link(paths[number - number % MOST_LINKS], path)
         self._give(user)
         return user
 
