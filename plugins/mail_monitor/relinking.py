@@ -115,7 +115,17 @@ def link_known(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetc
     with unit_of_work() as session:
         turn.lease.renew()
         unlinked: dict[tuple[str, int], list[Numbered]] = {}
+        linked: set[int] = set()  # by a worker that died before it could say so
         for model in NUMBERED:
+            linked.update(
+                session.scalars(
+                    sa.select(model.uid).where(
+                        model.folder_id == place.folder_id,
+                        model.uidvalidity == place.uidvalidity,
+                        model.uid.in_(list(keys)),
+                    )
+                )
+            )
             rows = session.scalars(
                 sa.select(model)
                 .where(model.folder_id == place.folder_id, model.uidvalidity != place.uidvalidity)
@@ -126,6 +136,8 @@ def link_known(turn: Turn, place: FolderPlace, seen: list[Fetched]) -> list[Fetc
                 unlinked.setdefault((row.message_key, row.size), []).append(row)
         others = []
         for one in seen:
+            if one.uid in linked:
+                continue
             same = unlinked.get((keys[one.uid], one.size), [])
             match = _match(one, same)
             if match is None:

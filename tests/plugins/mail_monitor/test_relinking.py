@@ -251,3 +251,22 @@ def test_a_server_that_gives_no_validity_is_linked_anew_at_every_scan(
     server.inbox.uidvalidity = 0
     assert scan(desk).filed == 1
     assert sorted(subject for subject, _ in filed()) == ["Goes", "New", "Stays"]
+
+
+def test_a_copy_that_was_linked_when_the_worker_died_is_not_linked_to_another_one_as_well(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    raw = mail()
+    for _ in range(2):
+        server.inbox.put(raw)
+    scan(desk)
+    del server.inbox.messages[1]
+    server.inbox.rebuild()
+    scan(desk)
+    with unit_of_work():
+        folder_of(desk).owed = {"1": 0}  # as after a death between linking it and moving on
+    scan(desk)
+    assert folder_of(desk).owed == {}
+    assert sorted((one.uidvalidity, one.uid) for one in rows_of(Sighting)) == [(7, 1), (8, 1)]
+    assert len(filed()) == 1
