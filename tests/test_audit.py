@@ -1,6 +1,7 @@
 """Every change leaves an audit row: each POST route comes to where one is written, or says here why it writes none.
 
-This reads the code and follows what it names, so it finds the route that forgot, not a branch that does.
+This reads the code and follows what it names, so it finds the route that forgot. The branch that forgets is found by
+`Visitor`, the browser of all tests: it fails when a request changed a table and left no audit row.
 """
 
 import ast
@@ -10,10 +11,15 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
+import pytest
 from flask import Flask
 from werkzeug.local import LocalProxy
 
 from app import audit
+from app.accounts.models import User
+from tests import make
+from tests.cast import Cast
+from tests.visitors import Visitor
 
 CHANGES_NOTHING = {"styleguide.dialog": "shows a dialog, and is not there in production"}
 
@@ -26,6 +32,16 @@ def test_each_post_route_leaves_an_audit_row_or_is_known_to_change_nothing(app: 
 def test_every_exception_is_a_post_route_and_says_why(app: Flask) -> None:
     assert CHANGES_NOTHING.keys() <= post_routes(app)
     assert all(CHANGES_NOTHING.values())
+
+
+def test_a_branch_that_changes_something_and_leaves_no_row_fails_the_test_that_comes_by(
+    cast: Cast, sign_in: Callable[[User], Visitor], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    customer, ana = make.customer(cast.acme), sign_in(cast.ana)
+    ana.post(f"/acme/customers/{customer.id}/deactivate", data={"reason": "Moved away"})
+    monkeypatch.setattr(audit, "record", lambda *words, **details: None)
+    with pytest.raises(AssertionError, match=r"changed \[.*'customer'.*\] and left no audit row"):
+        ana.post(f"/acme/customers/{make.customer(cast.acme).id}/deactivate", data={"reason": "Moved away"})
 
 
 def post_routes(app: Flask) -> set[str]:

@@ -1,6 +1,7 @@
 """Stand-ins for what surrounds the app: a browser that carries its CSRF token, a bell that only listens, a counter."""
 
 import contextvars
+import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ def apart(run: Callable[..., Answer], *args: Any, **options: Any) -> Answer:
 class Visitor(FlaskClient):
     """A browser. It sends the CSRF token as its pages do, and never shares a session with the test.
 
+    Whatever it changes has to leave an audit row: each test that posts is a test of that, branch by branch.
+
     `htmx=True` asks as htmx does, with `target` as the element to replace; `csrf=False` forgets the token.
     """
 
@@ -45,8 +48,15 @@ class Visitor(FlaskClient):
         if has_app_context():  # not when this follows a redirect, which happens inside the first request
             # What the test has read so far is old once the request has written.
             db.session.rollback()
-        # Read to the end where the request's context still stands: streamed answers need it.
-        return apart(super().open, *args, headers=headers, **{"buffered": True, **options})
+        with written_tables() as written:
+            # Read to the end where the request's context still stands: streamed answers need it.
+            answer = apart(super().open, *args, headers=headers, **{"buffered": True, **options})
+        silent = written - UNAUDITED
+        if answer.status_code < 400 and silent and "audit_entry" not in written:
+            raise AssertionError(
+                f"{answer.request.method} {answer.request.path} changed {sorted(silent)} and left no audit row"
+            )
+        return answer
 
     def enter(self, user: User) -> None:
         """Sign `user` in without the cost of checking a password."""
@@ -96,6 +106,27 @@ class HeardBell(Bell):
     def _perform(self, app: Any, name: str, ids: list[int]) -> None:
         with app.app_context():
             self.jobs[name].run(*ids)
+
+
+# What is no change by a person: the audit itself, and tries that are counted.
+UNAUDITED = frozenset({"audit_entry", "attempt"})
+_WRITES = re.compile(r'(?:INSERT INTO|UPDATE|DELETE FROM) "?(\w+)')
+
+
+@contextmanager
+def written_tables() -> Iterator[set[str]]:
+    """Which tables are written inside the block, in whichever database."""
+    found: set[str] = set()
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if match := _WRITES.match(statement.lstrip()):
+            found.add(match[1])
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", note)
 
 
 @dataclass
