@@ -44,6 +44,8 @@ def start(connection: Connection, by: str = "", *, only_new: bool = False) -> Li
         db.session.add(run)
         db.session.flush()
         audit.record("connect_members", run, actor=by or None, only_new=run.only_new)
+    elif by:
+        audit.record("connect_members", run, actor=by, under_way=True)
     connection.due_at = clock.now()
     ring_after_commit(JOB, connection.id)
     return run

@@ -99,7 +99,7 @@ def begin_now(connection: Connection, by: str) -> ExportRun:
         run.planned_at = None  # it takes what came since as well
     else:
         run = _begin(connection, RunKind.NOW, by)
-        audit.record("export_now", run, actor=by)
+    audit.record("export_now", run, actor=by)
     hurry(connection)
     return run
 
