@@ -65,7 +65,7 @@ def _mails(account_id: int) -> Problem | None:
         "stop",
         count,
         "A mail was refused" if count == 1 else "Mails were refused",
-        "A mail server would not take it. Read why, mend the address, and send it again.",
+        "A mail server would not take it. Read why and mend the address; then send it again, or ask for a new one.",
         "See the mails",
         "activity.mails_sent",
         {"show": "failed"},

@@ -6,6 +6,7 @@ from flask import Response, flash, g, render_template, request, url_for
 from flask_login import current_user
 from flask_wtf import FlaskForm
 
+from app import audit
 from app.access import OFFICE, OPERATORS, allow
 from app.billing import invoices
 from app.db import unit_of_work
@@ -133,6 +134,8 @@ def release(export_id: int) -> Answer:
     try:
         export_acts.release(export_id, current_user.shown_name)
     except (Conflict, Outside) as error:
+        with unit_of_work():
+            audit.record("export_released", export_reports.export_by_id(_connection(), export_id), outcome="refused")
         return _back(invoice_id, error.sentence, "failed")
     return _back(invoice_id, "Released: it is collected here and does not go to Nexudus.")
 

@@ -9,6 +9,7 @@ import time_machine
 from flask import Flask
 
 from app import clock, effects
+from app.audit import AuditEntry
 from app.billing import collecting, life
 from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
@@ -345,6 +346,8 @@ def test_an_invoice_that_stands_there_is_not_released(
     ana.post(f"/acme/nexudus/exports/{export.id}/release")
     assert export_of(invoice) is not None
     assert fresh(invoice).collector == "nexudus"
+    tries = db.session.scalars(sa.select(AuditEntry.outcome).where(AuditEntry.action == "export_released")).all()
+    assert tries == ["refused"]
 
 
 def test_a_difference_holds_it_and_a_person_may_accept_their_total(
