@@ -25,7 +25,7 @@ def known_for(
     strangers = {plain_key(key) for key in keys if key not in exact}
     return Known(
         exact=exact,
-        loose=_loose_matches(account_id, strangers),
+        loose=_loose_matches(account_id, strangers, keys, exact),
         remembered=_remembered(account_id, keys),
         own=own_keys(account_id),
         relays=frozenset(address_key(relay) for relay in relays),
@@ -73,11 +73,16 @@ def which_extra(whose: str) -> str:
     return f"an extra address ({whose})" if whose else "an extra address"
 
 
-def _loose_matches(account_id: int, strangers: set[str]) -> dict[str, list[Match]]:
-    """By plain key: who is reached under it, if the tag of either side is left out."""
+def _loose_matches(
+    account_id: int, strangers: set[str], asked: set[str], exact: dict[str, list[Match]]
+) -> dict[str, list[Match]]:
+    """By plain key: who is reached under it, if the tag of either side is left out.
+
+    Of the keys in `asked` it is known already who has them: `exact`. Few addresses have a tag, so few are left to ask.
+    """
     if not strangers:
         return {}
-    found = matches(account_id, strangers)
+    found = {key: list(exact[key]) for key in strangers & exact.keys()} | matches(account_id, strangers - asked)
     for address, match in _written_with_tags(account_id, with_dots=any(_is_dotless(key) for key in strangers)):
         if plain_key(address) in strangers:
             found.setdefault(plain_key(address), []).append(match)
