@@ -170,7 +170,8 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> Iterator[Page]:
-    """One person at one screen, who waits five seconds for anything and no longer."""
+    """One person at one screen, who waits five seconds for anything and no longer, a new page apart."""
     with chromium.new_context() as context:
         context.set_default_timeout(5_000)
+        context.set_default_navigation_timeout(20_000)
         yield context.new_page()

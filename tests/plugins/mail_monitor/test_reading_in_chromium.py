@@ -287,6 +287,7 @@ def test_everything_works_without_scripts(page: Page, desk: Desk, chromium: Any)
     plain: BrowserContext = chromium.new_context(java_script_enabled=False, storage_state=state, has_touch=True)
     with plain:
         plain.set_default_timeout(5_000)
+        plain.set_default_navigation_timeout(20_000)
         quiet = plain.new_page()
         quiet.goto(desk.record)
         expect(quiet.frame_locator("iframe.sm-letter-frame").get_by_text("Formatted words")).to_be_visible()

@@ -176,9 +176,12 @@ def leave_card(cast: Cast, customer: Customer, settings: Settings) -> TestGatewa
 
 
 def check_bank(bank: TestGateway, charged: set[int]) -> None:
-    """The bank took the money of what the gateway collected, once each, and of nothing else."""
+    """The bank took the money of what the gateway collected, once each, and of nothing else.
+
+    In a race the gateway may come too late for all of them.
+    """
     ours = {one.number: one for one in db.session.scalars(sa.select(Invoice)) if one.id in charged}
-    assert {invoice.status for invoice in ours.values()} == {InvoiceStatus.PAID}
+    assert {invoice.status for invoice in ours.values()} <= {InvoiceStatus.PAID}
     numbers = set(db.session.scalars(sa.select(Invoice.number)))
     end_reading()
     taken = [one["description"].rpartition(" ")[2] for one in bank.payments() if one["verdict"] == "paid"]
