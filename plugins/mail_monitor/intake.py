@@ -105,7 +105,8 @@ class Reader:
         ahead = self._begin(left)
         while ahead is not None:
             chunk, ahead = ahead, self._begin(left)
-            self._read_chunk(chunk)
+            if not self._read_chunk(chunk):
+                break  # nothing behind a gap may be filed: the cursor would pass over it
         self._finish()
 
     def _begin(self, left: deque[list[int]]) -> _Chunk | None:
@@ -118,14 +119,15 @@ class Reader:
         seen = self.sieve(self.turn, self.place, sorted(found.values(), key=lambda one: one.uid))
         return _Chunk(uids, seen, begin_look(self.turn, seen))
 
-    def _read_chunk(self, chunk: _Chunk) -> None:
-        """Fetch and file a chunk batch by batch, each being filed while the child reads the next one."""
+    def _read_chunk(self, chunk: _Chunk) -> bool:
+        """Fetch and file batch by batch, each while the child reads the next one; False when the turn ended before."""
         for batch in split(self.place, chunk.uids, look(self.turn, self.place, chunk.seen, chunk.reading)):
             if self.turn.is_over:
-                return
+                return False
             batch.fetch(self.turn)
             self._finish()
             self._waiting = batch
+        return True
 
     def _finish(self) -> None:
         """File what the child has read; if it died over it, its messages are owed one at a time."""
