@@ -1,6 +1,6 @@
 """The database: the base of all models, exact column types, and the unit of work that alone may write."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ from flask import Flask, has_app_context
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 
@@ -177,3 +178,13 @@ def changed_one(statement: sa.Update) -> bool:
     """Run a guarded UPDATE and say whether it won: exactly one row matched its WHERE."""
     result = cast("sa.CursorResult[Any]", db.session.execute(statement))
     return result.rowcount == 1
+
+
+def insert_missing(session: Session, model: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows; those that a unique constraint says are there already stay as they are.
+
+    Into the table, not the model: such rows may come by the hundred, and nobody wants them as objects.
+    """
+    if rows:
+        dialect = sqlite if db.engine.dialect.name == "sqlite" else postgresql
+        session.execute(dialect.insert(model.__table__).on_conflict_do_nothing(), rows)

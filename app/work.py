@@ -22,7 +22,7 @@ from rq.serializers import JSONSerializer
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app import clock, remote_calls
-from app.db import Base, after_commit, changed_one, db, unit_of_work
+from app.db import Base, after_commit, changed_one, db, insert_missing, unit_of_work
 from app.errors import Conflict
 
 log = structlog.get_logger()
@@ -284,9 +284,12 @@ def sweep_once() -> dict[str, int]:
 def beat() -> None:
     """Note that the sweep is alive, and every queue that has a worker."""
     names = ["sweep", *(f"queue:{name}" for name in _attended_queues())]
+    now = clock.now()
     with unit_of_work() as session:
-        for name in names:
-            session.merge(Heartbeat(name=name, seen_at=clock.now()))
+        # In one order: two sweeps must not hold what the other waits for.
+        insert_missing(session, Heartbeat, [{"name": name, "seen_at": now} for name in sorted(names)])
+        for name in sorted(names):
+            session.execute(sa.update(Heartbeat).where(Heartbeat.name == name).values(seen_at=now))
 
 
 def _attended_queues() -> set[str]:

@@ -13,7 +13,7 @@ from flask import current_app
 
 from app import clock
 from app.accounts.models import Attempt, Invitation, PasswordReset, SignIn
-from app.db import changed_one, db, unit_of_work
+from app.db import changed_one, db, insert_missing, unit_of_work
 from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from app.plugin import registry
 from app.work import Heartbeat, job_name, ring_after_commit
@@ -40,9 +40,7 @@ def ring_once_a_night() -> bool:
         return False
     night = _last_night()
     with unit_of_work() as session:
-        if session.get(Heartbeat, NAME) is None:
-            session.add(Heartbeat(name=NAME, seen_at=night - timedelta(days=1)))
-            session.flush()
+        insert_missing(session, Heartbeat, [{"name": NAME, "seen_at": night - timedelta(days=1)}])
         won = changed_one(
             sa.update(Heartbeat)
             .where(Heartbeat.name == NAME, Heartbeat.seen_at < night)

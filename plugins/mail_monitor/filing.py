@@ -10,10 +10,11 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from app.db import insert_missing
 from plugins.mail_monitor import bounces, notices, threads
 from plugins.mail_monitor.batches import Batch, Item
 from plugins.mail_monitor.letters import Envelope, Letter, Unreadable
-from plugins.mail_monitor.message_rows import Source, insert_missing, keep_blobs, note_sightings, put_messages
+from plugins.mail_monitor.message_rows import Source, keep_blobs, note_sightings, put_messages
 from plugins.mail_monitor.put_aside import keep_stubs, quarantine
 from plugins.mail_monitor.records import Filing, How, Role
 from plugins.mail_monitor.senders import Doubtful, Filed, NotGiven, Reported

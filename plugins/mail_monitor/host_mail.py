@@ -9,11 +9,11 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, selectinload
 
 from app import clock
-from app.db import db, unit_of_work
+from app.db import db, insert_missing, unit_of_work
 from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from plugins.mail_monitor import identity, quota, threads
 from plugins.mail_monitor.address_lists import address_key
-from plugins.mail_monitor.message_rows import insert_missing, keep_blobs, searchable
+from plugins.mail_monitor.message_rows import keep_blobs, searchable
 from plugins.mail_monitor.records import Attachment, Direction, Filing, How, Message, Role
 from plugins.mail_monitor.sending_models import HostCopy
 from plugins.mail_monitor.turns import Turn, store

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db import db
+from app.db import insert_missing
 from app.typed import fold
 from plugins.mail_monitor import identity
 from plugins.mail_monitor.address_lists import address_key
@@ -29,21 +28,6 @@ class Source:
 
     account_id: int
     email_account_id: int
-
-
-def insert_missing(session: Session, model: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows; those that a unique constraint says are there already stay as they are."""
-    if rows:
-        session.execute(_insert(model).on_conflict_do_nothing(), rows)
-
-
-def _insert(model: Any) -> Any:
-    """INSERT of this database's own kind, which can leave out what is there already.
-
-    Into the table, not the model: these rows come by the hundred, and nobody wants them as objects.
-    """
-    table = model.__table__
-    return sqlite.insert(table) if db.engine.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 def keep_blobs(session: Session, account_id: int, hashes: Mapping[bytes, str]) -> None:

@@ -8,10 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import selectinload
 
 from app import audit, clock
-from app.db import db
+from app.db import db, insert_missing
 from app.errors import Conflict, NotFound
 from plugins.mail_monitor import safe_copies
-from plugins.mail_monitor.message_rows import insert_missing
 from plugins.mail_monitor.reading_models import PictureSender, SafeCopy
 from plugins.mail_monitor.records import Attachment, Direction, Filing, Message, Sighting, Trust
 from plugins.mail_monitor.waiting import Choice

@@ -18,7 +18,7 @@ from app import audit, clock
 from app.accounts.models import Account
 from app.accounts.services import operators_of
 from app.billing.models import Customer
-from app.db import db
+from app.db import db, insert_missing
 from app.mailing import services as mailing
 from app.mailing.letters import mark_of
 from app.mailing.models import OutgoingMail
@@ -26,7 +26,7 @@ from app.work import ring_after_commit
 from plugins.mail_monitor import directory
 from plugins.mail_monitor.address_lists import address_key, plain_key
 from plugins.mail_monitor.letters import Envelope
-from plugins.mail_monitor.message_rows import Source, insert_missing
+from plugins.mail_monitor.message_rows import Source
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Filing, Message, Role
 from plugins.mail_monitor.sending_models import Notice, NoticeState

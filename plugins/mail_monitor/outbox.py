@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from app import audit, clock, effects
 from app.accounts.models import Account
-from app.db import db
+from app.db import db, insert_missing
 from app.effects import Subject
 from app.errors import Conflict, InvalidInput
 from app.typed import problem_of
@@ -23,7 +23,7 @@ from plugins.mail_monitor.drafting import Draft, new_message_id, plain_address, 
 from plugins.mail_monitor.drafts import Typed
 from plugins.mail_monitor.imap_client import Server
 from plugins.mail_monitor.letters import File, Letter
-from plugins.mail_monitor.message_rows import Source, insert_missing, keep_blobs, put_messages
+from plugins.mail_monitor.message_rows import Source, keep_blobs, put_messages
 from plugins.mail_monitor.mime import split_head
 from plugins.mail_monitor.models import EmailAccount, FolderKind
 from plugins.mail_monitor.places import FolderPlace

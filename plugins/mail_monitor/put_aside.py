@@ -7,12 +7,12 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db import unit_of_work
+from app.db import insert_missing, unit_of_work
 from plugins.mail_monitor import identity
 from plugins.mail_monitor.address_lists import plain_key
 from plugins.mail_monitor.batches import Item, is_stub
 from plugins.mail_monitor.letters import Unreadable
-from plugins.mail_monitor.message_rows import Source, insert_missing
+from plugins.mail_monitor.message_rows import Source
 from plugins.mail_monitor.places import FolderPlace
 from plugins.mail_monitor.records import Direction
 from plugins.mail_monitor.senders import Unknown

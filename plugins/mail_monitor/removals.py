@@ -8,10 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session, joinedload
 
 from app import clock
-from app.db import db, unit_of_work
+from app.db import db, insert_missing, unit_of_work
 from app.work import ring_after_commit
 from plugins.mail_monitor.accounts import JOB
-from plugins.mail_monitor.message_rows import insert_missing
 from plugins.mail_monitor.models import DeletePolicy, EmailAccount, Folder, FolderKind
 from plugins.mail_monitor.records import Filing, Message, Sighting
 from plugins.mail_monitor.turns import Turn

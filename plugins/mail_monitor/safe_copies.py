@@ -11,11 +11,10 @@ import structlog
 from sqlalchemy.orm import Session
 
 from app import clock
-from app.db import db, unit_of_work
+from app.db import db, insert_missing, unit_of_work
 from app.errors import NotFound
 from app.work import ring_after_commit
 from plugins.mail_monitor.letters import SafeHtml
-from plugins.mail_monitor.message_rows import insert_missing
 from plugins.mail_monitor.parser import Parser, ParserDied
 from plugins.mail_monitor.reading_models import Height, SafeCopy
 from plugins.mail_monitor.records import Attachment, Filing, Message

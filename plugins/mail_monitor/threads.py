@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
 from app.billing.models import Customer
+from app.db import insert_missing
 from plugins.mail_monitor import identity
-from plugins.mail_monitor.message_rows import insert_missing
 from plugins.mail_monitor.reading_models import Thread, ThreadKey
 from plugins.mail_monitor.records import Filing, Message
 from plugins.mail_monitor.subjects import is_answer, subject_key

@@ -1,14 +1,16 @@
 """What goes every night, what stays, and that the night's work is asked for once."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 import sqlalchemy as sa
 import time_machine
 from flask import Flask
 
-from app import audit, clock
+from app import audit, clock, work
 from app.accounts.models import Attempt, SignIn
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
@@ -99,3 +101,27 @@ def test_each_night_it_is_asked_for_once_and_a_missed_night_is_made_up(app: Flas
     with time_machine.travel(NIGHT + timedelta(days=3), tick=False):
         assert pruning.ring_once_a_night()
     bell.answer()
+
+
+def test_sweeps_that_find_the_first_night_together_ask_once_and_none_stumbles(
+    app: Flask, bell: HeardBell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_due, together = pruning.is_due, Barrier(4)
+
+    def all_are_due() -> bool:
+        due = is_due()
+        db.session.rollback()
+        together.wait(10)
+        return due
+
+    monkeypatch.setattr(pruning, "is_due", all_are_due)
+
+    def sweep(_: int) -> bool:
+        with app.app_context():
+            work.beat()
+            return pruning.ring_once_a_night()
+
+    with ThreadPoolExecutor(4) as sweeps:
+        asked = list(sweeps.map(sweep, range(4)))
+
+    assert (asked.count(True), bell.rings) == (1, [("host.prune",)])

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from flask import Flask
 from playwright.sync_api import BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
-from app import assets
+from app import assets, clock
 from app.db import db, unit_of_work, write_access
 from plugins.mail_monitor import credentials, jobs
 from plugins.mail_monitor.credentials import Passwords
@@ -104,9 +105,10 @@ class Desk:
         return f"{self.address}/acme/customers/{self.customer_id}/mail/crm"
 
     def receive(self, *raws: bytes) -> None:
-        """Messages arrive and are filed."""
-        for raw in raws:
-            self.server.inbox.put(raw)
+        """Messages arrive, a second after one another, and are filed."""
+        begun = clock.now()
+        for number, raw in enumerate(raws):
+            self.server.inbox.put(raw, begun + timedelta(seconds=number))
         apart(self._scan)
 
     def _scan(self) -> None:
