@@ -1,9 +1,10 @@
 """How each error looks on a screen: a page or a piece of one, with a sentence, a code and the request id."""
 
 import structlog
-from flask import Flask, Response, g, jsonify, render_template, request
+from flask import Flask, g, jsonify, render_template, request
 from flask_wtf.csrf import CSRFError
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError
+from werkzeug import Response
 from werkzeug.exceptions import HTTPException
 
 from app.errors import AppError
@@ -49,7 +50,7 @@ def _csrf_error(error: CSRFError) -> Failure:
 def _http_error(error: HTTPException) -> Failure | Response:
     code = error.code or 500
     if code < 400:
-        return error.get_response()  # type: ignore[return-value]
+        return error.get_response()
     title, sentence = SENTENCES.get(code, (error.name, "That did not work."))
     return _draw(code, title, sentence)
 

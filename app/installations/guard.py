@@ -3,8 +3,9 @@
 from typing import Any
 
 import structlog
-from flask import Flask, Response, current_app, flash, g, redirect, request, url_for
+from flask import Flask, current_app, flash, g, redirect, request, url_for
 from flask_login import current_user
+from werkzeug import Response
 from werkzeug.exceptions import BadRequest
 
 from app import audit
@@ -144,6 +145,6 @@ def _ask_to_sign_in(endpoint: str) -> Response:
     if asks_for_partial():
         raise SignInFirst("You were signed out. Sign in again to go on.")
     if request.method == "GET":
-        return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))  # type: ignore[return-value]
+        return redirect(url_for(endpoint, next=request.full_path.rstrip("?")))
     flash("You were signed out, so nothing was saved. Sign in and try again.", "failed")
-    return redirect(url_for(endpoint))  # type: ignore[return-value]
+    return redirect(url_for(endpoint))

@@ -1,7 +1,8 @@
 """Marketplace, Business settings, and Systems with its toggle."""
 
-from flask import Blueprint, Response, g, redirect, render_template, url_for
+from flask import Blueprint, g, redirect, render_template, url_for
 from flask_wtf import FlaskForm
+from werkzeug import Response
 from wtforms import BooleanField
 
 from app.access import OFFICE, OPERATORS, STAFF, Role, allow
@@ -59,7 +60,7 @@ def system(name: str) -> str | Response:
     """One block by itself: what a page asks for again while something moves."""
     block = services.block(g.account, name)
     if not asks_for_partial():
-        return redirect(url_for(".systems", _anchor=f"system-{name}"))  # type: ignore[return-value]
+        return redirect(url_for(".systems", _anchor=f"system-{name}"))
     return render_template("installations/_block.html", **_context(block))
 
 

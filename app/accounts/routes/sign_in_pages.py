@@ -2,8 +2,9 @@
 
 from urllib.parse import urlsplit
 
-from flask import Response, g, redirect, render_template, request, url_for
+from flask import g, redirect, render_template, request, url_for
 from flask_login import current_user
+from werkzeug import Response
 
 from app.access import OFFICE, PUBLIC, SIGNED_IN, STAFF, allow
 from app.accounts import signing_in
@@ -19,8 +20,8 @@ from app.htmx import asks_for_partial, go_to
 def start() -> Response:
     """The bare address: to the sign-in, or to the user's first account."""
     if not current_user.is_authenticated:
-        return redirect(url_for(".sign_in"))  # type: ignore[return-value]
-    return redirect(_landing(current_user))  # type: ignore[return-value]
+        return redirect(url_for(".sign_in"))
+    return redirect(_landing(current_user))
 
 
 @pages.route("/login", methods=["GET", "POST"])
@@ -28,7 +29,7 @@ def start() -> Response:
 def sign_in() -> Response | str | tuple[str, int]:
     form = SignInForm()
     if not form.is_submitted() and current_user.is_authenticated:
-        return redirect(_landing(current_user))  # type: ignore[return-value]
+        return redirect(_landing(current_user))
     if not form.validate_on_submit():
         return (_draw(form), 422) if form.is_submitted() else _draw(form)
     try:
@@ -50,7 +51,7 @@ def sign_in_code() -> Response | str | tuple[str, int]:
     """The second step of signing in, for those who have a second factor."""
     form = CodeForm()
     if not signing_in.awaits_code():
-        return redirect(url_for(".sign_in", next=request.args.get("next")))  # type: ignore[return-value]
+        return redirect(url_for(".sign_in", next=request.args.get("next")))
     status = 422 if form.is_submitted() else 200
     if form.validate_on_submit():
         try:
@@ -83,7 +84,7 @@ def choose() -> str:
 @allow(STAFF)
 def home() -> Response | str:
     if g.membership.role in OFFICE:
-        return redirect(url_for("dashboard.today"))  # type: ignore[return-value]
+        return redirect(url_for("dashboard.today"))
     return render_template("accounts/home.html")
 
 

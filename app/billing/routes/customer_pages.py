@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from flask import Response, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
+from werkzeug import Response
 
 from app import clock
 from app.access import OFFICE, OPERATORS, allow
@@ -39,7 +40,7 @@ TABS = {
 def list_customers() -> str | Response:
     """The list; the number of an invoice in the search leads to that invoice."""
     if not asks_for_partial() and (invoice := invoices.by_number(g.account, asked("q"))):
-        return redirect(url_for(".invoice", invoice_id=invoice.id))  # type: ignore[return-value]
+        return redirect(url_for(".invoice", invoice_id=invoice.id))
     wanted = wanted_customers()
     found = service.find(g.account, wanted, page_number())
     ids = [customer.id for customer in found.items]

@@ -2,7 +2,8 @@
 
 from datetime import timedelta
 
-from flask import Response, flash, g, redirect, render_template, url_for
+from flask import flash, g, redirect, render_template, url_for
+from werkzeug import Response
 
 from app import audit, clock
 from app.access import PUBLIC, allow
@@ -32,16 +33,16 @@ def card_back(key: str) -> Response:
         card = cards.finish_card_entry(entry_id)
     except AppError as error:
         flash(f"{error.sentence} The card appears here as soon as we hear of it.", "failed")
-        return redirect(return_url)  # type: ignore[return-value]
+        return redirect(return_url)
     if card is None:
         flash("No card was added.", "failed")
-        return redirect(return_url)  # type: ignore[return-value]
+        return redirect(return_url)
     if not had_one:
         flash(f"{card.name} is saved.", "done")
     entry = db.session.get_one(CardEntry, entry_id)
     if standing.waiting_for_a_word(entry.customer) and "/portal/" in return_url:
-        return redirect(url_for(".which_open", key=key))  # type: ignore[return-value]
-    return redirect(return_url)  # type: ignore[return-value]
+        return redirect(url_for(".which_open", key=key))
+    return redirect(return_url)
 
 
 @pages.route("/portal/<account_slug>/cards/<key>/open-invoices", methods=["GET", "POST"])
@@ -120,7 +121,7 @@ def confirmed(token: str) -> Response:
     end_reading()
     if confirming:
         charging.work_on(collection_id)
-    return redirect(url_for(".confirm", token=token))  # type: ignore[return-value]
+    return redirect(url_for(".confirm", token=token))
 
 
 def _draw_charge(charge: Charge, token: str, problem: str = "") -> str:

@@ -1,6 +1,7 @@
 """A customer's billing info: the plan, the cards, and adding one on the gateway's own page."""
 
-from flask import Response, flash, g, render_template, request, url_for
+from flask import flash, g, render_template, request, url_for
+from werkzeug import Response
 
 from app.access import CUSTOMERS, allow
 from app.billing import collecting, customers, deciding, subscriptions

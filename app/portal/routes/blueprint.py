@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from flask import Blueprint, Response, g, request, url_for
+from flask import Blueprint, g, request, url_for
+from werkzeug import Response
 
 from app.billing.forms import OfficeForm
 from app.billing.outlook import title_of

@@ -2,7 +2,8 @@
 
 from urllib.parse import urlsplit
 
-from flask import Response, flash, g, redirect, render_template, request, url_for
+from flask import flash, g, redirect, render_template, request, url_for
+from werkzeug import Response
 
 from app.access import CUSTOMERS, VISITORS, allow
 from app.accounts.signing_in import hash_password
@@ -19,14 +20,14 @@ from app.portal.routes.blueprint import Answer, pages, take
 def start() -> Response:
     """The bare address: to the invoices, or to the sign-in."""
     signed_in = entering.current(g.account) is not None
-    return redirect(url_for(".invoices" if signed_in else ".sign_in"))  # type: ignore[return-value]
+    return redirect(url_for(".invoices" if signed_in else ".sign_in"))
 
 
 @pages.route("/portal/<account_slug>/login", methods=["GET", "POST"])
 @allow(VISITORS)
 def sign_in() -> Answer:
     if request.method == "GET" and entering.current(g.account) is not None:
-        return redirect(_landing())  # type: ignore[return-value]
+        return redirect(_landing())
 
     def deed(form: SignInForm) -> Response:
         entering.sign_in(g.account, form.email.data or "", form.password.data or "")

@@ -1,6 +1,7 @@
 """What customers keep in order themselves: contact data, password, and where they are signed in."""
 
-from flask import Response, flash, g, render_template, url_for
+from flask import flash, g, render_template, url_for
+from werkzeug import Response
 
 from app.access import CUSTOMERS, allow
 from app.accounts.services import COUNTRIES

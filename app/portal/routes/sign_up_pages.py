@@ -2,7 +2,8 @@
 
 from itertools import groupby
 
-from flask import Response, g, request, url_for
+from flask import g, request, url_for
+from werkzeug import Response
 
 from app import audit
 from app.access import VISITORS, allow

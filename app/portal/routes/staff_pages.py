@@ -1,6 +1,7 @@
 """What staff do about the portal: inviting a customer to it."""
 
-from flask import Response, flash, g, url_for
+from flask import flash, g, url_for
+from werkzeug import Response
 
 from app.access import OFFICE, allow
 from app.billing import customers
