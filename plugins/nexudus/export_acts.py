@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from app import audit, clock
 from app.billing import collecting, invoices
 from app.billing.models import Invoice, InvoiceStatus
-from app.db import db, end_reading, unit_of_work
+from app.db import changed_one, db, end_reading, unit_of_work
 from app.effects import finished_steps, forget, open_step
 from app.errors import Conflict, Refused
 from app.money import Money
@@ -19,6 +19,7 @@ from plugins.nexudus.session import Turn, turn
 
 LOOK_S = 15
 LOOK_BACK = timedelta(days=1)
+ASK_AGAIN = timedelta(minutes=5)  # whoever opens an invoice sooner than this after somebody else sees what came of it
 
 
 def export_of(invoice_id: int) -> InvoiceExport | None:
@@ -33,6 +34,28 @@ def retry(export: InvoiceExport, by: str) -> None:
     export.run_id = runs.begin_retry(export.connection, by).id
     _move_on(export)
     audit.record("export_retry", export, actor=by)
+
+
+def may_ask(export: InvoiceExport) -> bool:
+    """Whether somebody who opens the invoice has it looked up: its outcome is unknown and nobody asked lately."""
+    now = clock.now()
+    rests = export.state == ExportState.UNKNOWN and export.next_try_at is not None and export.next_try_at > now
+    return rests and (export.asked_at is None or export.asked_at <= now - ASK_AGAIN)
+
+
+def look_up(export: InvoiceExport, by: str) -> bool:
+    """Have an unknown outcome looked up now instead of at its next time; False when somebody asked lately."""
+    now = clock.now()
+    # Guarded by what was seen, so that of two who open it together one asks.
+    asked = may_ask(export) and changed_one(
+        sa.update(InvoiceExport)
+        .where(InvoiceExport.id == export.id, InvoiceExport.next_try_at == export.next_try_at)
+        .values(asked_at=now, next_try_at=now)
+    )
+    if asked:
+        runs.hurry(export.connection)
+        audit.record("export_looked_up", export, actor=by)
+    return asked
 
 
 def retry_all_held(connection: Connection, code: str, by: str) -> int:

@@ -9,6 +9,7 @@ from flask_wtf import FlaskForm
 from app import audit
 from app.access import OFFICE, OPERATORS, allow
 from app.billing import invoices
+from app.billing.models import InvoiceStatus
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput, Outside
 from app.htmx import asks_for_partial, go_to, page_or_partial
@@ -114,6 +115,19 @@ def retry(export_id: int) -> Answer:
     return _back(invoice_id, "We look first whether it is there, then go on.")
 
 
+@pages.post("/exports/<int:export_id>/look-up")
+@allow(OFFICE)
+def look_up(export_id: int) -> Answer:
+    """Somebody opened an invoice of unknown outcome: have it looked up, unless that was asked for lately."""
+    with unit_of_work():
+        export = export_reports.export_by_id(_connection(), export_id)
+        export_acts.look_up(export, current_user.shown_name)
+        invoice_id = export.invoice_id
+    if asks_for_partial():
+        return export_panels.draw_invoice_panel(g.installation, invoices.get(g.account, invoice_id))
+    return go_to(url_for("billing.invoice", invoice_id=invoice_id))
+
+
 @pages.post("/exports/<int:export_id>/accept")
 @allow(OFFICE)
 def accept(export_id: int) -> Answer:
@@ -157,9 +171,11 @@ def hold(invoice_id: int) -> Answer:
 
 @pages.get("/invoices/<int:invoice_id>/panel")
 @allow(OFFICE)
-def invoice_panel(invoice_id: int) -> str:
-    """The plugin's panel of one invoice: asked for again while it moves."""
+def invoice_panel(invoice_id: int) -> Answer:
+    """The plugin's panel of one invoice: asked for while it moves; once it is closed the whole page comes anew."""
     invoice = invoices.get(g.account, invoice_id)
+    if asks_for_partial() and invoice.status == InvoiceStatus.CLOSED:
+        return go_to(url_for("billing.invoice", invoice_id=invoice_id))
     html = export_panels.draw_invoice_panel(g.installation, invoice)
     return html if asks_for_partial() else render_template("nexudus/export_invoice.html", invoice=invoice, panel=html)
 

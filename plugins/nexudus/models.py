@@ -273,6 +273,8 @@ class InvoiceExport(Base):
     broken_off: Mapped[int] = mapped_column(default=0)
     # Not touched again before: an unknown one that is looked up then, or one that could not be sent.
     next_try_at: Mapped[datetime | None]
+    # When somebody who opened the invoice had its unknown outcome looked up.
+    asked_at: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     reason_code: Mapped[str] = mapped_column(sa.String(40), default="")
     reason: Mapped[str] = mapped_column(sa.String(400), default="")
