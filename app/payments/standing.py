@@ -138,8 +138,8 @@ def unlock_if_paid(customer_id: int, why: str) -> bool:
     return life.unlock(customer, why=why)
 
 
-def settled_by_hand(invoice: Invoice) -> None:
-    """A person says that an invoice is paid: nothing more is charged for it, and who was locked for it is unlocked."""
+def settled(invoice: Invoice, why: str) -> None:
+    """A person ended an invoice: nothing more is charged for it, and who was locked for it is unlocked with `why`."""
     collection = collection_of(invoice)
     if collection is None:
         return
@@ -147,4 +147,4 @@ def settled_by_hand(invoice: Invoice) -> None:
     collection.state, collection.due_at, collection.problem = CollectionState.ENDED, None, ""
     db.session.flush()
     if was_given_up:
-        unlock_if_paid(invoice.customer_id, f"{invoice.number} is paid.")
+        unlock_if_paid(invoice.customer_id, why)

@@ -142,6 +142,7 @@ def discount_invoice(invoice_id: int) -> Answer:
 def void_invoice(invoice_id: int) -> Answer:
     def deed(row: Invoice, form: VoidForm) -> str:
         service.void(row, form.reason.data or "")
+        standing.settled(row, f"{row.number} is void.")
         return f"{row.number} is void."
 
     return _dialog("void", invoice_id, VoidForm(), deed)
@@ -152,7 +153,7 @@ def void_invoice(invoice_id: int) -> Answer:
 def mark_paid(invoice_id: int) -> Answer:
     def deed(row: Invoice, form: PaidForm) -> str:
         collecting.mark_paid_by_hand(row, PaidBy(form.how.data), form.note.data or "")
-        standing.settled_by_hand(row)
+        standing.settled(row, f"{row.number} is paid.")
         return f"{row.number} is marked as paid."
 
     return _dialog("paid", invoice_id, PaidForm(), deed)

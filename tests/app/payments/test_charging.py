@@ -15,7 +15,7 @@ from app.effects import Intent
 from app.errors import Capped, OutcomeUnknown
 from app.installations.models import InstallationState
 from app.mailing.models import OutgoingMail
-from app.payments import charging, links, outlook
+from app.payments import charging, links, outlook, settling
 from app.payments.models import CONFIRM_WITHIN, ChargeState, CollectionState, Gateway, SavedCard
 from app.payments.provider import Asked, Outcome
 from app.payments.test_gateway import TestGateway
@@ -41,6 +41,14 @@ def the_day_comes(bell: HeardBell) -> None:
         sweep_once()
         bell.answer()
     db.session.rollback()
+
+
+def give_up(invoice: Invoice, bell: HeardBell) -> None:
+    """Charge a card that declines as often as it is tried."""
+    for _ in range(settling.MOST_ATTEMPTS):
+        charge_now(invoice)
+        bell.answer()
+        db.session.rollback()
 
 
 def paid_there(bank: TestGateway, invoice: Invoice) -> list[int]:
@@ -229,7 +237,33 @@ class TestADeclinedCard:
 
         assert (len(charges_of(invoice)), collection_of(invoice).attempts) == (1, 1)
 
-    def test_who_pays_by_hand_is_unlocked_too(
+    @pytest.mark.parametrize(("ending", "typed"), [("paid", {"how": "Cash"}), ("void", {"reason": "Written twice."})])
+    def test_who_pays_by_hand_or_owes_nothing_any_more_is_unlocked_too(
+        self,
+        cast: Cast,
+        customer: Customer,
+        leave_card: LeaveCard,
+        bell: HeardBell,
+        sign_in: Callable[..., Visitor],
+        ending: str,
+        typed: dict[str, str],
+    ) -> None:
+        leave_card(customer, "declined")
+        invoice = make.invoice(customer)
+        give_up(invoice, bell)
+        assert customer.status == "locked"
+
+        ben = sign_in(cast.ben)
+        ben.post(f"/acme/invoices/{invoice.id}/{ending}", data=typed)
+
+        db.session.rollback()
+        assert (invoice.status, customer.status) == (ending, "active")
+        assert (
+            f"{invoice.number} is {ending}. By {cast.ben.email}."
+            in ben.get(f"/acme/customers/{customer.id}/timeline?show=status").text
+        )
+
+    def test_voiding_one_of_two_that_were_given_up_leaves_the_customer_locked(
         self,
         cast: Cast,
         customer: Customer,
@@ -238,17 +272,14 @@ class TestADeclinedCard:
         sign_in: Callable[..., Visitor],
     ) -> None:
         leave_card(customer, "declined")
-        invoice = make.invoice(customer)
-        for _ in range(4):
-            charge_now(invoice)
-            bell.answer()
-            db.session.rollback()
-        assert customer.status == "locked"
+        one, other = make.invoice(customer), make.invoice(customer)
+        give_up(one, bell)
+        give_up(other, bell)
 
-        sign_in(cast.ben).post(f"/acme/invoices/{invoice.id}/paid", data={"how": "Cash"})
+        sign_in(cast.ben).post(f"/acme/invoices/{one.id}/void", data={"reason": "Written twice."})
 
         db.session.rollback()
-        assert (invoice.status, customer.status) == ("paid", "active")
+        assert (one.status, other.status, customer.status) == ("void", "pending", "locked")
 
     def test_a_customer_locked_for_something_else_stays_locked(
         self, customer: Customer, leave_card: LeaveCard, bell: HeardBell
