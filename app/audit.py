@@ -1,5 +1,6 @@
 """The audit: who did what to which object, with which outcome. Rows are only ever added."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -65,6 +66,16 @@ def record(
             request_id=structlog.contextvars.get_contextvars().get("request_id"),
         )
     )
+
+
+def latest_of(about: object, actions: Sequence[str]) -> AuditEntry | None:
+    """The last entry on a row that is one of `actions`."""
+    query = sa.select(AuditEntry).where(
+        AuditEntry.object_kind == type(about).__name__,
+        AuditEntry.object_id == getattr(about, "id", None),
+        AuditEntry.action.in_(actions),
+    )
+    return db.session.scalars(query.order_by(AuditEntry.id.desc()).limit(1)).first()
 
 
 def current_actor() -> str:

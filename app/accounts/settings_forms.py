@@ -12,10 +12,11 @@ from wtforms.validators import Optional
 from app.accounts.models import Account
 from app.accounts.settings import General
 from app.billing.forms import OfficeForm
+from app.meanwhile import SharedForm
 from app.typed import tidy
 
 
-class GeneralForm(OfficeForm):
+class GeneralForm(SharedForm, OfficeForm):
     name = StringField("Name")
     contact_email = StringField("Email", [Optional()])
     contact_phone = StringField("Telephone", [Optional()])
@@ -27,7 +28,12 @@ class GeneralForm(OfficeForm):
     mails_invoices = BooleanField("Mailed by itself")
 
     def __init__(self, account: Account) -> None:
-        super().__init__(data=asdict(General.of(account)))
+        super().__init__(data=self.shown(account))
+
+    @classmethod
+    def shown(cls, account: Account) -> dict[str, Any]:
+        """What stands in the form of an account."""
+        return asdict(General.of(account))
 
     def general(self) -> General:
         """What was typed."""

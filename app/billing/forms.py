@@ -1,6 +1,6 @@
 """Forms for customers and invoices. What can be taken is decided by the services; their sentence goes to its field."""
 
-from typing import Any, Self
+from typing import Any
 
 from flask_wtf import FlaskForm
 from wtforms import DateField, FieldList, Form, FormField, RadioField, SelectField, StringField, TextAreaField
@@ -11,8 +11,9 @@ from app.accounts.services import COUNTRIES
 from app.billing.collecting import PaidBy
 from app.billing.customers import Details
 from app.billing.lines import MOST_LINES, Discount, Line, as_written, discount_of
-from app.billing.models import Invoice
+from app.billing.models import Customer, Invoice
 from app.errors import AppError, InvalidInput
+from app.meanwhile import SharedForm
 from app.money import Money
 from app.typed import plain
 
@@ -29,7 +30,7 @@ class OfficeForm(FlaskForm):
             field.errors = [*field.errors, error.sentence]
 
 
-class CustomerForm(OfficeForm):
+class CustomerForm(SharedForm, OfficeForm):
     full_name = StringField("Name")
     company = StringField("Company", [Optional()])
     email = StringField("Email")
@@ -46,6 +47,11 @@ class CustomerForm(OfficeForm):
         self.location_id.choices = [(location.id, location.name) for location in account.locations]
         names = sorted(COUNTRIES.items(), key=lambda country: country[1])
         self.country.choices = [("", "As the location"), *names]
+
+    @classmethod
+    def shown(cls, customer: Customer) -> dict[str, Any]:
+        """What stands in the form of a customer."""
+        return {name: getattr(customer, name) for name in ("location_id", *Details.text_names())}
 
     def details(self) -> Details:
         """What was typed."""
@@ -89,15 +95,15 @@ class AddLineForm(LineForm, OfficeForm):
     """One more line for an invoice that exists."""
 
 
-class InvoiceForm(OfficeForm):
+class InvoiceForm(SharedForm, OfficeForm):
     lines = FieldList(FormField(LineForm), min_entries=1, max_entries=MOST_LINES)
     discount = StringField("Discount on the whole", [Optional()])
     due_on = DateField("Due", [Optional()])
     note = TextAreaField("Note to the customer", [Optional()])
 
     @classmethod
-    def of(cls, invoice: Invoice) -> Self:
-        """With what stands on a draft, as it would be typed."""
+    def shown(cls, invoice: Invoice) -> dict[str, Any]:
+        """What stands on a draft, as it would be typed."""
         lines = [
             {
                 "description": one.description,
@@ -109,7 +115,7 @@ class InvoiceForm(OfficeForm):
             for one in as_written(invoice)
         ]
         discount = discount_of(invoice).typed(invoice.currency)
-        return cls(data={"lines": lines, "discount": discount, "due_on": invoice.due_on, "note": invoice.note})
+        return {"lines": lines, "discount": discount, "due_on": invoice.due_on, "note": invoice.note}
 
     def add_line(self) -> None:
         """Room for another line, as the "Add a line" button asks."""

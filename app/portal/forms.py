@@ -12,6 +12,7 @@ from app.accounts.signing_in import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.billing.customers import Details
 from app.billing.forms import OfficeForm
 from app.billing.models import Customer
+from app.meanwhile import SharedForm
 from app.typed import problem_of
 
 EMAIL_CHARACTERS = 254
@@ -74,6 +75,15 @@ class ContactForm(OfficeForm):
             self[name].errors = [sentence]
             valid = False
         return valid
+
+
+class OwnContactForm(SharedForm, ContactForm):
+    """The contact data of a customer who is there, which staff may change as well."""
+
+    @classmethod
+    def shown(cls, customer: Customer) -> dict[str, Any]:
+        """What stands in the form of a customer."""
+        return {name: getattr(customer, name) for name in Details.text_names() if hasattr(cls, name)}
 
 
 class SignUpForm(ContactForm):

@@ -13,8 +13,9 @@ from app.accounts.routes.blueprint import pages
 from app.accounts.services import COUNTRIES
 from app.accounts.settings_forms import GeneralForm, LogoForm
 from app.asked import asked
+from app.billing import numbering
 from app.db import end_reading, unit_of_work
-from app.errors import InvalidInput
+from app.errors import Conflict, InvalidInput
 from app.htmx import asks_for_partial, go_to, page_or_partial
 from app.mailing import services as mailing
 from app.mailing.models import MailState, OutgoingMail
@@ -38,8 +39,10 @@ def save_settings() -> tuple[str, int] | Response:
     if form.validate_on_submit():
         try:
             with unit_of_work():
+                numbering.hold(g.account)
+                form.refuse_if_changed(GeneralForm.shown(g.account), g.account, "account_changed")
                 changed = settings.edit(g.account, form.general())
-        except InvalidInput as error:
+        except (InvalidInput, Conflict) as error:
             form.blame(error)
         else:
             flash("Saved." if changed else "Nothing was changed.", "done")

@@ -143,7 +143,9 @@ def edit_customer(customer_id: int) -> str | tuple[str, int] | Response:
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                changed = service.edit(g.account, service.locked(g.account, customer_id), form.details())
+                row = service.locked(g.account, customer_id)
+                form.refuse_if_changed(CustomerForm.shown(row), row, "customer_changed")
+                changed = service.edit(g.account, row, form.details())
         except (InvalidInput, Conflict) as error:
             form.blame(error)
         else:

@@ -50,6 +50,8 @@ def edit_location(location_id: int) -> str | tuple[str, int] | Response:
     if form.validate_on_submit():
         try:
             with unit_of_work():
+                row = service.get(g.account, location_id)
+                form.refuse_if_changed(LocationForm.shown(row), row, "location_changed")
                 changed = service.edit(g.account, location_id, form.place())
         except (InvalidInput, Conflict) as error:
             form.blame(error)

@@ -56,7 +56,9 @@ def edit_plan(plan_id: int) -> str | tuple[str, int] | Response:
     if form.validate_on_submit():
         try:
             with unit_of_work():
-                changed = service.edit(g.account, service.locked(g.account, plan_id), form.details())
+                plan = service.locked(g.account, plan_id)
+                form.refuse_if_changed(PlanForm.shown(plan), plan, "plan_changed")
+                changed = service.edit(g.account, plan, form.details())
         except (InvalidInput, Conflict) as error:
             form.blame(error)
         else:

@@ -13,11 +13,12 @@ from app.billing.lines import Discount, Line
 from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.billing.routes.blueprint import pages
 from app.db import unit_of_work
-from app.errors import InvalidInput
+from app.errors import Conflict, InvalidInput
 from app.htmx import go_to, page_or_partial
 from app.typed import plain
 
 Answer = str | tuple[str, int] | Response
+CHANGES = ("invoice_rewritten", "invoice_line_added", "invoice_discounted")
 Write = Callable[[list[Line], Discount], tuple[Invoice, str]]
 
 
@@ -53,10 +54,12 @@ def edit_invoice(invoice_id: int) -> Answer:
     """A draft can be written anew as often as it takes; what was issued answers that it is no draft any more."""
     row = invoices.get(g.account, invoice_id)
     invoices.refuse_issued(row)
-    form, currency = InvoiceForm() if _was_sent() else InvoiceForm.of(row), row.currency
+    form, currency = InvoiceForm(data=None if _was_sent() else InvoiceForm.shown(row)), row.currency
 
     def write(lines: list[Line], discount: Discount) -> tuple[Invoice, str]:
         draft = invoices.locked(g.account, invoice_id)
+        invoices.refuse_issued(draft)
+        form.refuse_if_changed(InvoiceForm.shown(draft), draft, *CHANGES)
         invoices.rewrite(draft, lines, due_on=form.due_on.data, note=form.note.data or "", discount=discount)
         return draft, f"{draft.number} is saved. It stays a draft until you issue it."
 
@@ -84,7 +87,7 @@ def _grow_or_write(form: InvoiceForm, currency: str, write: Write) -> Response |
                 with unit_of_work():
                     row, sentence = write(lines, discount)
                     invoice_id = row.id
-            except InvalidInput as error:
+            except (InvalidInput, Conflict) as error:
                 form.blame(error)
             else:
                 flash(sentence, "done")

@@ -11,7 +11,7 @@ from app.db import end_reading, unit_of_work
 from app.errors import InvalidInput
 from app.htmx import go_to
 from app.portal import entering, own
-from app.portal.forms import ChangePasswordForm, ContactForm
+from app.portal.forms import ChangePasswordForm, OwnContactForm
 from app.portal.routes.blueprint import Answer, pages, take
 
 
@@ -31,14 +31,15 @@ def details() -> str:
 @pages.route("/portal/<account_slug>/details/edit", methods=["GET", "POST"])
 @allow(CUSTOMERS)
 def edit_details() -> Answer:
-    def deed(form: ContactForm) -> Response:
+    def deed(form: OwnContactForm) -> Response:
         with unit_of_work():
             row = customers.locked(g.account, g.customer.id)
+            form.refuse_if_changed(OwnContactForm.shown(row), row)
             changed = own.change_contact(g.account, row, form.details_of(row))
         flash("Saved." if changed else "Nothing was changed.", "done")
         return go_to(url_for(".details"))
 
-    return take(ContactForm(obj=g.customer), deed, "portal/edit_details.html", "portal/_details_form.html")
+    return take(OwnContactForm(obj=g.customer), deed, "portal/edit_details.html", "portal/_details_form.html")
 
 
 @pages.route("/portal/<account_slug>/details/password", methods=["GET", "POST"])
