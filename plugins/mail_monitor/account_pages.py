@@ -8,10 +8,10 @@ from flask import g
 
 from app import clock
 from app.db import db
-from plugins.mail_monitor import accounts, importing, notices, presets, quota, removals
+from plugins.mail_monitor import accounts, importing, notices, presets, quota, removals, watched_folders
 from plugins.mail_monitor.forms import EmailAccountForm
-from plugins.mail_monitor.health import Health, health_of
-from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, ImportRun
+from plugins.mail_monitor.health import Health, about_sent, health_of
+from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, FolderKind, ImportRun
 from plugins.mail_monitor.records import Filing
 from plugins.mail_monitor.waiting import Choice, Quarantined, QuarantineState
 
@@ -51,6 +51,26 @@ def about_account(row: EmailAccount | None) -> dict[str, Any]:
         "progress": importing.progress(newest) if newest else None,
         "removals": removals.latest(row.id),
         "removals_waiting": removals.count_waiting(row.id),
+        **about_folders(row),
+    }
+
+
+def about_folders(row: EmailAccount) -> dict[str, Any]:
+    """Which folders are read, which one could be the one of sent mail, and whether a worker is asked about them."""
+    by_kind = {folder.kind: folder for folder in row.folders}
+    sent = by_kind.get(FolderKind.SENT) if row.sent_folder != "" and row.sent_missing_since is None else None
+    found = f"Found by itself ({sent.name})" if sent is not None and row.sent_folder is None else "Found by itself"
+    return {
+        "inbox": by_kind.get(FolderKind.INBOX),
+        "sent": sent,
+        "sent_choice": watched_folders.choice_of(row),
+        "sent_choices": [
+            (watched_folders.BY_ITSELF, found),
+            (watched_folders.NONE, "None: read the inbox alone"),
+            *((f"{watched_folders.IN}{name}", name) for name in row.folder_list),
+        ],
+        "sent_problem": about_sent(row) if row.sent_missing_since else "",
+        "asks_folders": row.active and not row.is_stopped and bool(row.folders_asked_at or row.sent_changed_at),
     }
 
 

@@ -21,7 +21,7 @@ from plugins.mail_monitor.egress import Guard
 from plugins.mail_monitor.folder_names import FolderName, sent_folder, trash_folder
 from plugins.mail_monitor.letters import Envelope
 from plugins.mail_monitor.mailbox import FolderState, Mailbox
-from plugins.mail_monitor.models import DeletePolicy, Encryption, Folder, FolderKind
+from plugins.mail_monitor.models import DeletePolicy, EmailAccount, Encryption, Folder, FolderKind
 from plugins.mail_monitor.parser import Parser
 from plugins.mail_monitor.sender import Sender
 from plugins.mail_monitor.senders import Doubtful, Filed, decide, keys_of
@@ -61,6 +61,8 @@ _ABOUT = {
     "app_password": "signed_in",
     "closed": "signed_in",
 }
+NO_SENT = "No folder of sent mail was found"
+CHOOSE_LATER = "Once the account is watched you choose one of its folders on its page."
 
 Steps = list[dict[str, Any]]
 
@@ -120,7 +122,8 @@ class Trial:
     def _look_at_folders(self, mailbox: Mailbox, email_account_id: int | None) -> FolderState:
         self._begin("folders")
         names = mailbox.folders()
-        sent = sent_folder(names)
+        wished = _wished_sent(email_account_id)
+        sent = sent_folder(names) if wished is None else next((one for one in names if one.name == wished), None)
         words = []
         if sent is not None:
             state = mailbox.examine(sent.name)
@@ -130,9 +133,9 @@ class Trial:
         self._note_beginning(FolderKind.INBOX, "INBOX", inbox)
         self.found.waiting = _waiting(mailbox, email_account_id, inbox)
         detail = " · ".join([f"Inbox {inbox.messages:,}", *words])
-        if sent is None:
-            reason = "No folder of sent mail was found, so what is written elsewhere is not seen."
-            self._end("folders", "warned", detail, reason)
+        if sent is None and wished != "":
+            gone = f"The folder {wished} that was chosen for sent mail is not there" if wished else NO_SENT
+            self._end("folders", "warned", detail, f"{gone}, so what is written elsewhere is not seen. {CHOOSE_LATER}")
         else:
             self._end("folders", "passed", detail)
         if self._has("deleting"):
@@ -238,6 +241,13 @@ class Trial:
             if one["key"] == key:
                 one.update(values)
         self._keep([dict(one) for one in self.steps])
+
+
+def _wished_sent(email_account_id: int | None) -> str | None:
+    """The folder of sent mail that was chosen for the account; None when it is found by itself."""
+    wished = db.session.scalar(sa.select(EmailAccount.sent_folder).where(EmailAccount.id == email_account_id))
+    db.session.rollback()
+    return wished
 
 
 def _waiting(mailbox: Mailbox, email_account_id: int | None, inbox: FolderState) -> int | None:

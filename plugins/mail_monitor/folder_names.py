@@ -17,6 +17,9 @@ TRASH_NAMES = {
     *("papirkurv", "roskakori", "корзина", "удаленные", "已删除", "已删除邮件", "ゴミ箱", "휴지통"),
 }
 
+LONGEST_NAME, MOST_NAMES = 500, 500
+_NOT_SENT = frozenset({"\\all", "\\trash", "\\junk", "\\drafts", "\\flagged"})  # RFC 6154
+
 
 @dataclass(frozen=True, slots=True)
 class FolderName:
@@ -35,6 +38,12 @@ def sent_folder(folders: Sequence[FolderName]) -> FolderName | None:
 def trash_folder(folders: Sequence[FolderName]) -> FolderName | None:
     """The folder that deleted mail is moved to, found the same way."""
     return _find(folders, "\\trash", TRASH_NAMES)
+
+
+def choosable(folders: Sequence[FolderName]) -> list[str]:
+    """The folders that may be the one of sent mail, by name: not the inbox, and none that holds all sorts of mail."""
+    names = {one.name for one in folders if not one.flags & _NOT_SENT and one.name.upper() != "INBOX"}
+    return sorted((name for name in names if len(name) <= LONGEST_NAME), key=str.casefold)[:MOST_NAMES]
 
 
 def _find(folders: Sequence[FolderName], flag: str, names: set[str]) -> FolderName | None:

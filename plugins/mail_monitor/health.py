@@ -12,6 +12,7 @@ from app.plugin import State
 from plugins.mail_monitor.models import EmailAccount, Trouble
 
 LONG = timedelta(hours=6)  # without an answer
+SENT_MISSING = "{name} has no folder of sent mail that we could find"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,24 @@ def unreached(account_id: int) -> list[EmailAccount]:
             .order_by(EmailAccount.display_name)
         )
     )
+
+
+def without_sent(account_id: int) -> list[EmailAccount]:
+    """The watched accounts whose folder of sent mail was not found, or is gone, by name."""
+    return list(
+        db.session.scalars(
+            sa.select(EmailAccount)
+            .where(EmailAccount.account_id == account_id, EmailAccount.active)
+            .where(EmailAccount.sent_missing_since.is_not(None))
+            .order_by(EmailAccount.display_name)
+        )
+    )
+
+
+def about_sent(row: EmailAccount) -> str:
+    """What is wrong with the folder of sent mail, and what that means."""
+    what = f"The folder {row.sent_folder} is gone." if row.sent_folder else "No folder has its mark or a usual name."
+    return f"{what} What is sent from other mail programs is not filed."
 
 
 def count_stopped(installation: Installation) -> tuple[int, str]:

@@ -122,6 +122,14 @@ class EmailAccount(Base, Due, Leased):
     # The newest thing worth knowing that needs nobody: a mailbox rebuilt on the server.
     note: Mapped[str] = mapped_column(sa.String(300), default="")
     noted_at: Mapped[datetime | None]
+    # The folder of sent mail that a person named; "": none is read. None: it is found by its mark or its name.
+    sent_folder: Mapped[str | None] = mapped_column(sa.String(500))
+    sent_changed_at: Mapped[datetime | None]  # until a scan has done what the person wished
+    sent_missing_since: Mapped[datetime | None]
+    # What the mailbox has to choose from, as the server listed it last, and when a person asked for it anew.
+    folder_list: Mapped[list[Any]] = mapped_column(default=list)
+    folders_listed_at: Mapped[datetime | None]
+    folders_asked_at: Mapped[datetime | None]
     # Until when nobody is told of single messages: too many came, so they are told of together.
     notices_rest_until: Mapped[datetime | None]
     counted_on: Mapped[date | None]

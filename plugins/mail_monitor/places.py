@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.db import db, unit_of_work
-from plugins.mail_monitor.models import Folder, FolderKind
+from plugins.mail_monitor.models import EmailAccount, Folder, FolderKind
 from plugins.mail_monitor.records import Sighting
 from plugins.mail_monitor.turns import Turn
 from plugins.mail_monitor.waiting import Quarantined, Stub
@@ -46,9 +46,12 @@ class FolderPlace:
 
 
 def places_of(email_account_id: int) -> list[FolderPlace]:
-    """The watched folders, the inbox first."""
+    """The watched folders, the inbox first; the one of sent mail only while it is there and wanted."""
+    account = db.session.get_one(EmailAccount, email_account_id, populate_existing=True)
+    reads_sent = account.sent_folder != "" and account.sent_missing_since is None
     rows = db.session.scalars(sa.select(Folder).where(Folder.email_account_id == email_account_id))
-    found = sorted((FolderPlace.of(row) for row in rows), key=lambda place: place.is_sent)
+    places = [FolderPlace.of(row) for row in rows if reads_sent or row.kind is not FolderKind.SENT]
+    found = sorted(places, key=lambda place: place.is_sent)
     db.session.rollback()
     return found
 

@@ -60,6 +60,16 @@ def begin(turn: Turn, place: FolderPlace, state: FolderState) -> FolderPlace:
         return FolderPlace.of(folder)
 
 
+def begin_elsewhere(session: sa.orm.Session, folder: Folder, name: str, state: FolderState) -> None:
+    """Another folder takes this one's place, with what comes from now on; the numbers so far meant the one before."""
+    _forget_numbers(session, folder, state.uidvalidity)
+    session.execute(sa.delete(Stub).where(Stub.folder_id == folder.id))
+    folder.name, folder.uidvalidity, folder.cursor = name, state.uidvalidity, max(0, state.uidnext - 1)
+    folder.owed, folder.in_hand, folder.relinking = {}, [], {}
+    folder.began_at = folder.watched_from = clock.now()
+    folder.rebuilt_at, folder.rebuilt_times = None, 0
+
+
 def _sentence(folder: Folder) -> str:
     if folder.uidvalidity == ANOTHER:
         return f"{folder.name} is another folder than before. Everything in it is linked again; nothing is filed twice."

@@ -8,7 +8,7 @@ import structlog
 
 from app import clock
 from app.db import db, unit_of_work
-from app.errors import Capped, Refused
+from app.errors import Capped
 from plugins.mail_monitor import (
     deleting,
     host_mail,
@@ -21,12 +21,11 @@ from plugins.mail_monitor import (
     sent_copies,
     strangers,
     sweeping,
+    watched_folders,
 )
-from plugins.mail_monitor.folder_names import sent_folder
 from plugins.mail_monitor.intake import Reader, all_of_them
-from plugins.mail_monitor.mailbox import FolderState
-from plugins.mail_monitor.models import ANOTHER, EmailAccount, Folder, FolderKind
-from plugins.mail_monitor.places import FolderPlace, own_up, places_of
+from plugins.mail_monitor.models import EmailAccount, Folder
+from plugins.mail_monitor.places import FolderPlace, own_up
 from plugins.mail_monitor.turns import Tally, Turn
 
 log = structlog.get_logger()
@@ -46,7 +45,7 @@ def work(turn: Turn) -> bool:
     _refuse_without_room(turn)
     own_up(turn)
     rereading.read_again(turn)
-    places = _watched(turn)
+    places = watched_folders.to_read(turn)
     sent_copies.work(turn, places)
     for place in places:
         if not _read_folder(turn, place):
@@ -94,37 +93,8 @@ def _refuse_without_room(turn: Turn) -> None:
     turn.limits.stored = room.all - room.taken
 
 
-def _watched(turn: Turn) -> list[FolderPlace]:
-    """The folders to read; those that were not watched yet begin now, with what comes from now on."""
-    places = places_of(turn.email_account_id)
-    kinds = {place.kind for place in places}
-    if FolderKind.INBOX not in kinds:
-        _watch(turn, FolderKind.INBOX, "INBOX")
-    if FolderKind.SENT not in kinds:
-        found = sent_folder(turn.mailbox.folders())
-        if found is not None:
-            _watch(turn, FolderKind.SENT, found.name)
-    return places if len(kinds) == len(FolderKind) else places_of(turn.email_account_id)
-
-
-def _watch(turn: Turn, kind: FolderKind, name: str) -> None:
-    state = turn.examine(name)
-    with unit_of_work() as session:
-        turn.lease.renew()
-        session.add(
-            Folder(
-                account_id=turn.account_id,
-                email_account_id=turn.email_account_id,
-                kind=kind,
-                name=name,
-                uidvalidity=state.uidvalidity,
-                cursor=max(0, state.uidnext - 1),
-            )
-        )
-
-
 def _read_folder(turn: Turn, place: FolderPlace) -> bool:
-    found = _examine(turn, place)
+    found = watched_folders.examine(turn, place)
     if found is None:
         return True
     place, state = found
@@ -140,26 +110,6 @@ def _read_folder(turn: Turn, place: FolderPlace) -> bool:
     done = relinking.work(turn, place)
     sieve = relinking.link_known if place.was_rebuilt else all_of_them
     return Reader(turn, place, sieve=sieve, news_from=clock.now() - OWED_NEWS).read_owed() and done
-
-
-def _examine(turn: Turn, place: FolderPlace) -> tuple[FolderPlace, FolderState] | None:
-    """How the folder stands. A folder of sent mail that is gone is looked for under another name, or left out."""
-    try:
-        return place, turn.examine(place.name)
-    except Refused:
-        if not place.is_sent:
-            raise
-    found = sent_folder(turn.mailbox.folders())
-    with unit_of_work() as session:
-        if found is None:
-            note = f"The folder {place.name} is gone. What is sent from elsewhere is not seen any more."
-            turn.lease.renew(note=note[:300], noted_at=clock.now())
-            return None
-        turn.lease.renew()
-        folder = session.get_one(Folder, place.folder_id)
-        folder.name, folder.uidvalidity = found.name, ANOTHER
-        place = FolderPlace.of(folder)
-    return place, turn.examine(place.name)
 
 
 def _move_cursor(folder: Folder, uids: Sequence[int], tally: Tally) -> None:

@@ -46,6 +46,21 @@ def problems_of(installation: Installation) -> list[Problem]:
         )
         for row in health.unreached(installation.account_id)
     ]
+    found += [
+        Problem(
+            f"sent_folder_{row.id}",
+            "ask",
+            1,
+            health.SENT_MISSING.format(name=row.display_name),
+            f"{health.about_sent(row)} Choose it from the folders of the mailbox, or say that there is none.",
+            "Choose the folder",
+            "mail_monitor.account",
+            {"email_account_id": row.id, "_anchor": "folders"},
+            roles=OPERATORS,
+            since=row.sent_missing_since,
+        )
+        for row in health.without_sent(installation.account_id)
+    ]
     if count := choices.count_waiting(installation.account_id):
         found.append(
             Problem(

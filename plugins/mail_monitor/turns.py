@@ -120,6 +120,7 @@ class Turn:
 
     def examine(self, folder: str) -> FolderState:
         """Open a folder for reading and say how it stands now."""
+        self._folder = None  # one that cannot be opened closes the one before
         state = self.mailbox.examine(folder)
         self._folder = folder, state.uidvalidity
         return state
