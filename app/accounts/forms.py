@@ -1,10 +1,13 @@
 """Forms for signing in, for staff, and for passwords."""
 
+from collections.abc import Sequence
+
 from flask_wtf import FlaskForm
 from wtforms import Field, PasswordField, SelectField, StringField, ValidationError
 from wtforms.validators import InputRequired, Length
 
 from app.access import Role
+from app.accounts.models import Location
 from app.accounts.signing_in import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.accounts.staff import may_manage
 from app.typed import problem_of
@@ -40,6 +43,16 @@ class RoleForm(FlaskForm):
         """Offers the roles that somebody with the role `mine` may give."""
         super().__init__(data={"role": (now or Role.MAIL_ADMIN).value})
         self.role.choices = [(one.value, one.label) for one in Role if may_manage(mine, one)]
+
+
+class ToldForm(FlaskForm):
+    """Of which location's mail an Operator is told."""
+
+    location = SelectField("Told about mail of", coerce=int)
+
+    def __init__(self, locations: Sequence[Location], now: int | None) -> None:
+        super().__init__(data={"location": now or 0})
+        self.location.choices = [(0, "All locations"), *((one.id, one.name) for one in locations)]
 
 
 class InviteForm(RoleForm, EmailForm):

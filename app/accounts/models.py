@@ -110,9 +110,12 @@ class Membership(Base):
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
     user_id: Mapped[int] = mapped_column(sa.ForeignKey("user.id"), index=True)
     role: Mapped[Role] = mapped_column(choice(Role))
+    # An Operator who is told about mail of one location alone; empty: of all of them.
+    location_id: Mapped[int | None] = mapped_column(sa.ForeignKey("location.id"))
 
     account: Mapped[Account] = relationship()
     user: Mapped[User] = relationship(back_populates="memberships")
+    location: Mapped[Location | None] = relationship()
 
 
 class SignIn(Base):

@@ -168,13 +168,14 @@ def membership_of(user: User, account: Account) -> Membership | None:
     )
 
 
-def operators_of(account_id: int) -> list[User]:
-    """Who may set things up in an account, by name."""
-    return list(
-        db.session.scalars(
-            sa.select(User)
-            .join(Membership)
-            .where(Membership.account_id == account_id, Membership.role == Role.OPERATOR)
-            .order_by(User.full_name, User.email)
-        )
+def operators_of(account_id: int, location_id: int | None = None) -> list[User]:
+    """Who may set things up in an account, by name; with a location those who are told about mail of it."""
+    query = (
+        sa.select(User)
+        .join(Membership)
+        .where(Membership.account_id == account_id, Membership.role == Role.OPERATOR)
+        .order_by(User.full_name, User.email)
     )
+    if location_id is not None:
+        query = query.where(sa.or_(Membership.location_id.is_(None), Membership.location_id == location_id))
+    return list(db.session.scalars(query))

@@ -22,7 +22,7 @@ def may_manage(mine: Role, theirs: Role) -> bool:
 
 def members(account: Account) -> Sequence[Membership]:
     """Everybody who works here, by name."""
-    query = sa.select(Membership).join(User).options(joinedload(Membership.user))
+    query = sa.select(Membership).join(User).options(joinedload(Membership.user), joinedload(Membership.location))
     return db.session.scalars(
         query.where(Membership.account_id == account.id).order_by(User.full_name, User.email)
     ).all()
@@ -89,6 +89,21 @@ def change_role(account: Account, membership_id: int, role: Role, by: Membership
     if membership.role == Role.OPERATOR and role != Role.OPERATOR:
         _refuse_last_operator(account, membership)
     return services.give_role(account, membership.user, role)
+
+
+def tell_about(account: Account, membership_id: int, location_id: int | None, by: Membership) -> Membership:
+    """An Operator is told about mail of one location from now on, or of all of them (None)."""
+    membership = _locked(account, membership_id)
+    _refuse_unless(may_manage(by.role, membership.role))
+    if membership.role != Role.OPERATOR:
+        raise Conflict("Only Operators are told about new mail.")
+    location = next((one for one in account.locations if one.id == location_id), None)
+    if location_id is not None and location is None:
+        raise InvalidInput("Choose one of your locations.", "location")
+    membership.location = location
+    db.session.flush()
+    audit.record("told_about", membership, email=membership.user.email, location=location.name if location else "all")
+    return membership
 
 
 def remove(account: Account, membership_id: int, by: Membership) -> User:

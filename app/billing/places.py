@@ -11,7 +11,7 @@ from flask_sqlalchemy.pagination import Pagination
 from sqlalchemy.exc import IntegrityError
 
 from app import audit, clock
-from app.accounts.models import Account, Location
+from app.accounts.models import Account, Location, Membership
 from app.accounts.services import COUNTRIES
 from app.billing.life_models import PlannedMove
 from app.billing.models import Customer
@@ -147,6 +147,13 @@ def delete(account: Account, location_id: int) -> str:
     if why := why_it_stays(account, location):
         raise Conflict(why)
     name = location.name
+    # Who was told about mail of this location alone is told about all: rather too much than nothing.
+    db.session.execute(
+        sa.update(Membership)
+        .where(Membership.location_id == location.id)
+        .values(location_id=None)
+        .execution_options(synchronize_session=False)
+    )
     audit.record("location_deleted", location, name=name)
     try:
         with db.session.begin_nested():

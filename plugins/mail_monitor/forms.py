@@ -98,8 +98,8 @@ class EmailAccountForm(FlaskForm):
     location_id = SelectField(
         "Location",
         coerce=int,
-        description="Decides the time zone shown and who signs: its address, unless there is a signature. "
-        "It does not decide whose mail is filed.",
+        description="Decides who signs (its address, unless there is a signature), the time zone shown, and which "
+        "Operators are told. It does not decide whose mail is filed.",
     )
     active = BooleanField("Active", description="Off keeps everything and stops scanning.")
     provider = SelectField("Provider", choices=PROVIDERS, description="A known provider brings its servers along.")
@@ -111,7 +111,7 @@ class EmailAccountForm(FlaskForm):
     notification_email_address = EmailField(
         "Notification address",
         [Optional()],
-        description="Empty: all Operators, whatever the location. Never a watched address, or mail would loop.",
+        description="Empty: the Operators of the location. Never a watched address, or mail would loop.",
     )
     interval_minutes = NumberField("Scan every", default=15, description="Minutes between two scans, 1 to 60.")
     signature = TextAreaField(

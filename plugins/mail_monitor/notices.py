@@ -6,7 +6,7 @@ is told of anything for an hour; the account's page says so.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -101,11 +101,17 @@ def tell(session: Session, notice_id: int) -> None:
 
 
 def recipients_of(row: EmailAccount) -> list[str]:
-    """Who is told: the notification address, else the Operators; nobody whose mail is watched here."""
+    """Who is told: the notification address, else the Operators of its location; nobody whose mail is watched here."""
     watched = {plain_key(key) for key in directory.own_keys(row.account_id)}
-    chosen = row.notification_email_address
-    wanted = [chosen] if chosen else [user.email for user in operators_of(row.account_id)]
-    return [address for address in wanted if plain_key(address_key(address)) not in watched]
+
+    def unwatched(addresses: Iterable[str]) -> list[str]:
+        return [address for address in addresses if plain_key(address_key(address)) not in watched]
+
+    if row.notification_email_address:
+        return unwatched([row.notification_email_address])
+    there = unwatched(user.email for user in operators_of(row.account_id, row.location_id))
+    # Nobody looks after this location: then everybody does.
+    return there or unwatched(user.email for user in operators_of(row.account_id))
 
 
 def problem_of(row: EmailAccount) -> str:

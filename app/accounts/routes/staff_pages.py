@@ -5,7 +5,7 @@ from flask_login import current_user
 
 from app.access import OFFICE, PUBLIC, Role, allow
 from app.accounts import links, services, signing_in, staff
-from app.accounts.forms import InviteForm, JoinForm, RoleForm
+from app.accounts.forms import InviteForm, JoinForm, RoleForm, ToldForm
 from app.accounts.models import Invitation, User
 from app.accounts.routes.blueprint import pages
 from app.db import db, end_reading, unit_of_work
@@ -81,6 +81,33 @@ def change_role(membership_id: int) -> str | tuple[str, int] | Response:
     return (html, 422) if form.is_submitted() else html
 
 
+@pages.route("/<account_slug>/settings/staff/<int:membership_id>/told", methods=["GET", "POST"])
+@allow(OFFICE)
+def tell_about(membership_id: int) -> str | tuple[str, int] | Response:
+    """Of which location's mail an Operator is told."""
+    membership = staff.get(g.account, membership_id)
+    _refuse_others(membership.role)
+    form = ToldForm(g.account.locations, membership.location_id)
+    if form.validate_on_submit():
+        try:
+            with unit_of_work():
+                told = staff.tell_about(g.account, membership_id, form.location.data or None, g.membership)
+                where = told.location.name if told.location is not None else "all locations"
+                sentence = f"{told.user.shown_name} is told about mail of {where}."
+        except (Conflict, InvalidInput) as error:
+            form.location.errors = [error.sentence]
+        else:
+            flash(sentence, "done")
+            return go_to(url_for(".staff"))
+    html = page_or_partial(
+        "accounts/told_dialog.html",
+        "accounts/_told_dialog.html",
+        form=form,
+        person=staff.get(g.account, membership_id),
+    )
+    return (html, 422) if form.is_submitted() else html
+
+
 @pages.route("/<account_slug>/settings/staff/<int:membership_id>/remove", methods=["GET", "POST"])
 @allow(OFFICE)
 def remove(membership_id: int) -> str | Response:
@@ -148,4 +175,5 @@ def _draw(form: InviteForm) -> str:
         invited=staff.invited(g.account),
         may_manage=staff.may_manage,
         mine=g.membership,
+        has_locations=len(g.account.locations) > 1,
     )

@@ -15,6 +15,7 @@ from app.accounts.services import give_role, membership_of
 from app.db import db, unit_of_work
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.services import ended
+from tests import make
 from tests.cast import PASSWORD, Cast
 from tests.visitors import Visitor
 
@@ -107,6 +108,46 @@ def test_a_changed_role_acts_at_once(ana: Visitor, cast: Cast, sign_in: Callable
 
     assert answer.status_code == 303
     assert ben.get("/acme/customers").status_code == 302
+
+
+def test_an_operator_is_told_about_mail_of_one_location_or_of_all(ana: Visitor, cast: Cast) -> None:
+    pier = make.location(cast.acme, "Pier 17")
+    assert "Told about mail of" in ana.get("/acme/settings/staff").text
+    where = f"/acme/settings/staff/{row_of(cast.ana, cast)}/told"
+    assert "Pier 17" in ana.get(where).text
+
+    ana.post(where, data={"location": pier.id})
+    assert "Pier 17</a>" in ana.get("/acme/settings/staff").text
+
+    ana.post(where, data={"location": 0})
+    assert "all locations</a>" in ana.get("/acme/settings/staff").text
+
+
+def test_a_location_of_another_account_and_people_who_are_told_nothing_are_refused(ana: Visitor, cast: Cast) -> None:
+    theirs = cast.zenith.locations[0].id
+    answer = ana.post(f"/acme/settings/staff/{row_of(cast.ana, cast)}/told", data={"location": theirs})
+    assert answer.status_code == 422
+
+    answer = ana.post(f"/acme/settings/staff/{row_of(cast.ben, cast)}/told", data={"location": 0})
+    assert answer.status_code == 422
+    assert "Only Operators are told about new mail." in answer.text
+
+
+def test_an_admin_does_not_choose_what_operators_are_told(
+    cast: Cast, sign_in: Callable[[User], Visitor], ana: Visitor
+) -> None:
+    assert sign_in(cast.ben).post(f"/acme/settings/staff/{row_of(cast.ana, cast)}/told").status_code == 403
+
+
+def test_a_deleted_location_leaves_nobody_untold(ana: Visitor, cast: Cast) -> None:
+    pier = make.location(cast.acme, "Pier 17")
+    ana.post(f"/acme/settings/staff/{row_of(cast.ana, cast)}/told", data={"location": pier.id})
+
+    assert ana.post(f"/acme/settings/locations/{pier.id}/delete").status_code == 303
+
+    found = membership_of(cast.ana, cast.acme)
+    assert found
+    assert found.location_id is None
 
 
 def test_who_is_removed_is_out_at_once(ana: Visitor, cast: Cast, sign_in: Callable[[User], Visitor]) -> None:

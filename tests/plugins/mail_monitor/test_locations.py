@@ -1,4 +1,4 @@
-"""What the location of an email account decides: the clock of its times, who signs, and nothing about who is told."""
+"""What the location of an email account decides: the clock of its times, who signs, and who is told."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 import time_machine
 
+from app.access import Role
 from app.accounts import services as host_accounts
-from app.accounts.models import Location
+from app.accounts.models import Location, User
+from app.accounts.services import give_role, membership_of
 from app.db import unit_of_work
 from app.mailing.models import OutgoingMail
 from plugins.mail_monitor import jobs
@@ -105,16 +107,50 @@ def test_a_signature_of_its_own_comes_first_and_nothing_is_made_up(new_york: Loc
         assert row.signs_with == ""
 
 
-def test_a_notice_says_the_time_there_and_goes_to_the_operators_of_every_location(
-    cast: Cast, new_york: Location, desk: EmailAccount, tamsin: Any, server: FakeServer, scan: Scan, ana: Visitor
-) -> None:
+def told_of(desk: EmailAccount, server: FakeServer, scan: Scan) -> list[str]:
+    """Who is told of a message that comes now, and at what time it came there."""
     with unit_of_work() as session:
         session.get_one(EmailAccount, desk.id).send_notifications = True
+    before = len(rows_of(OutgoingMail))
     server.inbox.put(mail())
     scan(desk)
     for notice in rows_of(Notice):
         jobs.tell(notice.id)
-    [told] = [one for one in rows_of(OutgoingMail) if one.template == "mail_monitor_notice"]
-    assert told.recipient == cast.ana.email
-    assert "It came on 24 November 2026, 07:00 America/New_York." in told.text
-    assert "Empty: all Operators, whatever the location." in ana.get(f"{AT}/accounts/{desk.id}").text
+    return [one.recipient for one in rows_of(OutgoingMail)[before:] if one.template == "mail_monitor_notice"]
+
+
+def test_a_notice_says_the_time_there(
+    new_york: Location, desk: EmailAccount, tamsin: Any, server: FakeServer, scan: Scan, ana: Visitor
+) -> None:
+    told_of(desk, server, scan)
+    assert "It came on 24 November 2026, 07:00 America/New_York." in rows_of(OutgoingMail)[-1].text
+    page = ana.get(f"{AT}/accounts/{desk.id}").text
+    assert "Empty: the Operators of the location." in page
+    assert "and which Operators are told" in page
+
+
+def test_a_notice_goes_to_the_operators_of_the_location_and_of_all(
+    cast: Cast, new_york: Location, desk: EmailAccount, tamsin: Any, server: FakeServer, scan: Scan, ana: Visitor
+) -> None:
+    lisbon = next(one.id for one in cast.acme.locations if one.id != new_york.id)
+    with unit_of_work():
+        give_role(cast.acme, cast.ben, Role.OPERATOR)
+        give_role(cast.acme, cast.mia, Role.OPERATOR)
+    for user, location_id in ((cast.ana, lisbon), (cast.ben, new_york.id)):
+        where = f"/acme/settings/staff/{membership_id(user, cast)}/told"
+        assert ana.post(where, data={"location": location_id}).status_code == 303
+    assert told_of(desk, server, scan) == [cast.ben.email, cast.mia.email]
+
+
+def test_where_nobody_looks_after_a_location_everybody_is_told(
+    cast: Cast, new_york: Location, desk: EmailAccount, tamsin: Any, server: FakeServer, scan: Scan, ana: Visitor
+) -> None:
+    lisbon = next(one.id for one in cast.acme.locations if one.id != new_york.id)
+    ana.post(f"/acme/settings/staff/{membership_id(cast.ana, cast)}/told", data={"location": lisbon})
+    assert told_of(desk, server, scan) == [cast.ana.email]
+
+
+def membership_id(user: User, cast: Cast) -> int:
+    found = membership_of(user, cast.acme)
+    assert found
+    return found.id
