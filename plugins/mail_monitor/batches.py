@@ -45,6 +45,16 @@ class Item:
     is_too_large: bool = False
 
     @property
+    def stands_at(self) -> datetime:
+        """Where it stands in lists: when it came, and within one second in the order of arrival.
+
+        Servers say it in whole seconds, and give out UIDs in order. What is compared with the server keeps its word.
+        """
+        if self.received_at.microsecond:
+            return self.received_at
+        return self.received_at.replace(microsecond=self.uid % 1_000_000)
+
+    @property
     def needs_body(self) -> bool:
         return isinstance(self.decision, Filed | Doubtful | Reported)
 

@@ -84,7 +84,7 @@ def _file(
             "account_id": source.account_id,
             "email_account_id": source.email_account_id,
             "message_id": new[item.uid],
-            "received_at": item.received_at,
+            "received_at": item.stands_at,
         }
         if isinstance(item.decision, Filed):
             tally.filed += 1
@@ -111,7 +111,7 @@ def _file_reports(
             "account_id": source.account_id,
             "email_account_id": source.email_account_id,
             "message_id": new[item.uid],
-            "received_at": item.received_at,
+            "received_at": item.stands_at,
             "customer_id": returned[item.uid].customer_id,
             "role": Role.REPORT,
             "how": How.REPORT,

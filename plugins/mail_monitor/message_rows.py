@@ -155,7 +155,7 @@ def _message_row(
         "recipients": recipients,
         "subject": envelope.subject,
         "search_key": searchable(" ".join([*words, letter.text[:SEARCHED]])),
-        "received_at": item.received_at,
+        "received_at": item.stands_at,
         "sent_at": envelope.sent_at,
         "date_text": envelope.date_text,
         "size": item.size,

@@ -1,23 +1,26 @@
 """Threads: what belongs together stands together, in one customer's record alone."""
 
+import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app import clock
+from app.accounts.models import User
 from app.billing.models import Customer
 from app.db import db, unit_of_work
-from plugins.mail_monitor import subjects, threads
+from plugins.mail_monitor import conversations, subjects, threads
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.reading_models import Thread, ThreadKey
-from plugins.mail_monitor.records import Filing
+from plugins.mail_monitor.records import Filing, Sighting
 from tests import make
 from tests.cast import Cast
 from tests.fakes.mailbox import FakeServer
 from tests.plugins.mail_monitor.conftest import rows_of
 from tests.plugins.mail_monitor.letters import mail
 from tests.plugins.mail_monitor.test_scanning import Scan
+from tests.visitors import Visitor
 
 DESK = "Front desk <desk@acme.example>"
 TAMSIN = "Tamsin Quill <tamsin@quill.example>"
@@ -186,3 +189,53 @@ def test_what_was_sent_is_read_and_what_came_is_not(tamsin: Customer, desk: Emai
         "Came": True,
         "Sent": False,
     }
+
+
+AT = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)  # servers say when a message came in whole seconds
+
+
+def listed(ana: Visitor, customer: Customer) -> list[str]:
+    """The subjects in a customer's list, from the top."""
+    page = ana.get(f"/acme/customers/{customer.id}/mail/crm").text
+    return re.findall(r"Number \d", page[: page.index("sm-letter")])
+
+
+def test_within_one_second_the_list_follows_the_order_of_arrival(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, sign_in: Callable[[User], Visitor]
+) -> None:
+    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
+    for number in (1, 2):
+        server.inbox.put(mail(subject=f"Number {number}", message_id=f"<{number}@quill.example>"), AT)
+    scan(desk)
+    later = AT + timedelta(hours=1)
+    for number in (2, 1):  # the thread that began first got the newest message
+        answers = {"In_Reply_To": f"<{number}@quill.example>"}
+        server.inbox.put(mail(subject=f"Re: Number {number}", text="And?", **answers), later)
+    scan(desk)
+    assert list(dict.fromkeys(listed(sign_in(cast.ana), tamsin))) == ["Number 1", "Number 2"]
+
+
+def test_within_one_second_a_message_that_was_read_later_stands_where_it_arrived(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
+    first = server.inbox.put(mail(subject="Number 1", message_id="<1@quill.example>"), AT)
+    answers = {"In_Reply_To": "<1@quill.example>"}
+    server.inbox.put(mail(subject="Re: Number 1", text="One more thing", **answers), AT)
+    server.empty_for.add(first)
+    scan(desk)
+    server.empty_for.clear()
+    scan(desk)
+    thread = rows_of(Thread)[0]
+    found = conversations.conversation(tamsin, thread.id)
+    assert [one.message.subject for one in found.filings] == ["Number 1", "Re: Number 1"]
+
+
+def test_the_order_within_a_second_changes_no_time_that_is_compared_with_the_server(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    server.inbox.put(mail(), AT)
+    scan(desk)
+    assert rows_of(Sighting)[0].received_at == AT
+    assert rows_of(Filing)[0].received_at.replace(microsecond=0) == AT
