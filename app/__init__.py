@@ -103,7 +103,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         from app.styleguide import styleguide_pages  # made for looking at; production never loads it
 
         app.register_blueprint(styleguide_pages)
-    app.extensions["bell"].watch("host", OutgoingMail, mailing_jobs.send_mail)
+    app.extensions["bell"].watch("host", OutgoingMail, mailing_jobs.send_mail, describe=activity_routes.describe_mail)
     app.extensions["bell"].watch("host", PlannedMove, billing_jobs.make_planned_move, describe=describe_planned_move)
     app.extensions["bell"].know("host", pruning.prune)
     payment_jobs.watch(app.extensions["bell"])
@@ -119,7 +119,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             about = (OutgoingMail, None) if event is MailSent else (Customer, describe_customer)
             app.extensions["bell"].know(plugin.name, heard, plugin.queue, *about)
         for rows in plugin.due:
-            app.extensions["bell"].watch(plugin.name, rows.model, rows.job, plugin.queue, rows.describe)
+            app.extensions["bell"].watch(plugin.name, rows.model, rows.job, plugin.queue, rows.describe, rows.deed)
     cli.init_app(app)
     return app
 

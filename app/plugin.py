@@ -17,6 +17,7 @@ from app.work import Describe
 
 Place = Literal["customer", "invoice", "systems"]
 ListPlace = Literal["customers", "invoices"]
+HOST = "SphereMail"
 Tone = Literal["", "there", "good", "stop", "ink"]
 
 
@@ -104,12 +105,14 @@ class MenuEntry:
 class DueRows:
     """Rows that ask for background work: the model (with `Due` columns) and the job that works on one row.
 
-    `describe(row)` puts a row in words for whoever looks at the jobs.
+    For whoever looks at the jobs, `describe(row)` puts a row in words, and `deed` says what the job does with it; a
+    job whose name says that needs none.
     """
 
     model: type
     job: Callable[[int], None]
     describe: Describe | None = None
+    deed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +238,10 @@ class Registry:
 def registry() -> Registry:
     """The plugins of the running app."""
     return current_app.extensions["plugins"]  # type: ignore[no-any-return]
+
+
+def owner_of(job: str) -> str:
+    """Who asks for a job of this name, as people call it: a plugin by its title, or the host."""
+    name = job.partition(".")[0]
+    plugin = registry().get(name)
+    return plugin.title if plugin else HOST if name == "host" else name

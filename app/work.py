@@ -130,10 +130,11 @@ def _lease_end() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A function that workers may run, the queue it runs on, and how the row that its last id names is put in words."""
+    """A function that workers may run, its queue, what it does, and how the row of its last id is put in words."""
 
     run: Callable[..., None]
     queue: str
+    deed: str
     model: Any = None
     describe: "Describe | None" = None
 
@@ -154,9 +155,14 @@ class Bell:
         queue: str = "default",
         model: Any = None,
         describe: Describe | None = None,
+        deed: str = "",
     ) -> None:
-        """Let workers run `run`; its name is `<owner>.<function name>`. The last of its ids is one of `model`'s."""
-        self.jobs[job_name(owner, run)] = Known(run, queue, model, describe)
+        """Let workers run `run`; its name is `<owner>.<function name>`. The last of its ids is one of `model`'s.
+
+        `deed` says what it does, for people; a function whose name says that needs none.
+        """
+        deed = deed or run.__name__.replace("_", " ").capitalize()
+        self.jobs[job_name(owner, run)] = Known(run, queue, deed, model, describe)
 
     def watch(
         self,
@@ -165,9 +171,10 @@ class Bell:
         run: Callable[[int], None],
         queue: str = "default",
         describe: Describe | None = None,
+        deed: str = "",
     ) -> None:
         """Let the sweep ring `run` with the id of each due row of `model`."""
-        self.know(owner, run, queue, model, describe)
+        self.know(owner, run, queue, model, describe, deed)
         self.kinds.append((model, job_name(owner, run)))
 
     @property

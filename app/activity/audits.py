@@ -1,5 +1,6 @@
 """Reading the audit of one account: filters, words for what was done, and where the object stands."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -14,6 +15,7 @@ from app.accounts.models import Account
 from app.audit import AuditEntry
 from app.billing.models import Customer, Invoice
 from app.db import db
+from app.typed import fold, tidy
 
 PER_PAGE = 50
 AT_ONCE = 1000
@@ -40,11 +42,12 @@ WORDS = {
     "sign_out": "Signed out",
     "try_now": "Asked to try again now",
 }
+KINDS = {"OutgoingMail": "Mail", "InvoiceMail": "Invoice by mail", "SavedCard": "Card", "CardEntry": "Entry of a card"}
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """What the list is narrowed to: text in the actor, one action, one outcome, days of the account's calendar."""
+    """What the list is narrowed to: who or what by text, one action, one outcome, days of the account's calendar."""
 
     text: str = ""
     action: str = ""
@@ -86,12 +89,13 @@ def rows_for_file(account: Account, wanted: Search) -> Iterator[list[Any]]:
 
 
 def actions(account: Account) -> list[str]:
-    """Every action that the account's audit knows, by name: skips from one to the next along the index."""
-    found: list[str] = []
-    query = sa.select(sa.func.min(AuditEntry.action)).where(AuditEntry.account_id == account.id)
-    while name := db.session.scalar(query.where(AuditEntry.action > found[-1]) if found else query):
-        found.append(name)
-    return found
+    """Every action that the account's audit knows, by name."""
+    return _known(account, AuditEntry.action)
+
+
+def outcomes(account: Account) -> list[str]:
+    """Every outcome that the account's audit knows, in the same way."""
+    return _known(account, AuditEntry.outcome)
 
 
 def in_words(action: str) -> str:
@@ -102,8 +106,16 @@ def in_words(action: str) -> str:
 def details_of(entry: AuditEntry) -> str:
     """What else was noted, on one line."""
     return ", ".join(
-        f"{name.replace('_', ' ')}: {value}" for name, value in entry.details.items() if value not in (None, "", [], {})
+        f"{name.replace('_', ' ')}: {_plain(value)}"
+        for name, value in entry.details.items()
+        if value not in (None, "", [], {})
     )
+
+
+def kind_of(entry: AuditEntry) -> str:
+    """What sort of thing an entry is about, as people say it."""
+    kind = entry.object_kind or ""
+    return KINDS.get(kind, re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).capitalize())
 
 
 def objects_of(entries: Sequence[AuditEntry]) -> dict[int, tuple[str, str]]:
@@ -128,8 +140,8 @@ def objects_of(entries: Sequence[AuditEntry]) -> dict[int, tuple[str, str]]:
 
 def _query(account: Account, wanted: Search) -> sa.Select[AuditEntry]:
     query = sa.select(AuditEntry).where(AuditEntry.account_id == account.id)
-    if wanted.text:
-        query = query.where(AuditEntry.actor.icontains(wanted.text, autoescape=True))
+    for word in fold(tidy(wanted.text)).split()[:10]:
+        query = query.where(_names(account, word))
     if wanted.action:
         query = query.where(AuditEntry.action == wanted.action)
     if wanted.outcome:
@@ -139,3 +151,38 @@ def _query(account: Account, wanted: Search) -> sa.Select[AuditEntry]:
     if wanted.until:
         query = query.where(AuditEntry.at < clock.start_of(wanted.until + timedelta(days=1), account.timezone))
     return query
+
+
+def _names(account: Account, word: str) -> sa.ColumnElement[bool]:
+    """Whether an entry names this word: its actor, or the customer or invoice that it is about."""
+    customers = sa.select(Customer.id).where(
+        Customer.account_id == account.id, Customer.search_key.contains(word, autoescape=True)
+    )
+    invoices = sa.select(Invoice.id).where(
+        Invoice.account_id == account.id, sa.func.lower(Invoice.number).contains(word, autoescape=True)
+    )
+    return sa.or_(
+        AuditEntry.actor.icontains(word, autoescape=True),
+        sa.and_(AuditEntry.object_kind == "Customer", AuditEntry.object_id.in_(customers)),
+        sa.and_(AuditEntry.object_kind == "Invoice", AuditEntry.object_id.in_(invoices)),
+    )
+
+
+def _known(account: Account, column: sa.orm.InstrumentedAttribute[str]) -> list[str]:
+    """Every value of a column, in order: skips from one to the next along the index."""
+    found: list[str] = []
+    query = sa.select(sa.func.min(column)).where(AuditEntry.account_id == account.id)
+    while value := db.session.scalar(query.where(column > found[-1]) if found else query):
+        found.append(value)
+    return found
+
+
+def _plain(value: Any) -> str:
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{_plain(one)} {name.replace('_', ' ')}" for name, one in value.items())
+        case list():
+            return ", ".join(map(_plain, value))
+    return str(value)

@@ -11,11 +11,16 @@ from app.asked import asked, asked_day, page_number
 from app.csv_out import csv_file
 from app.db import unit_of_work
 from app.htmx import go_to, page_or_partial
+from app.mailing.models import OutgoingMail
 from app.mailing.services import sentence_of
+from app.work import About
 
 pages = Blueprint("activity", __name__)
 
-OUTCOMES = (("", "any"), ("done", "done"), ("failed", "failed"), ("refused", "refused"))
+
+def describe_mail(mail: OutgoingMail) -> About:
+    """A mail of the product in the words of the job list."""
+    return About(f"“{mail.subject}” to {mail.recipient}", "activity.mails_sent" if mail.account_id else "")
 
 
 @pages.get("/<account_slug>/activity")
@@ -84,9 +89,10 @@ def audit_trail() -> str:
         found=found,
         objects=audits.objects_of(found.items),
         in_words=audits.in_words,
+        kind_of=audits.kind_of,
         details_of=audits.details_of,
         actions=[("", "any"), *((name, audits.in_words(name)) for name in audits.actions(g.account))],
-        outcomes=OUTCOMES,
+        outcomes=[("", "any"), *((name, name.replace("_", " ")) for name in audits.outcomes(g.account))],
         asked=request.args.to_dict(),
     )
 

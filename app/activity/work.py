@@ -11,11 +11,10 @@ import sqlalchemy as sa
 from app import audit, clock
 from app.db import db
 from app.errors import Conflict, NotFound
-from app.plugin import registry
+from app.plugin import owner_of
 from app.work import About, Known, bell, ring_after_commit
 
 SHOWN = 50  # of each kind; more than that is one story told many times
-HOST = "SphereMail"
 
 
 class Stand(StrEnum):
@@ -74,7 +73,7 @@ def overview(account_id: int) -> Overview:
         ahead = _ahead(model, account_id)
         count, first_at = db.session.execute(sa.select(sa.func.count(), sa.func.min(model.due_at)).where(ahead)).one()
         if count:
-            planned.append(Planned(*_words(name), int(count), first_at))
+            planned.append(Planned(owner_of(name), known.deed, int(count), first_at))
     pieces.sort(key=lambda one: (list(Stand).index(one.stand) if one.stand != Stand.FAILING else -1, one.owner))
     return Overview(pieces, sorted(planned, key=lambda one: one.first_at), left_out)
 
@@ -133,11 +132,4 @@ def _piece(name: str, known: Known, row: Any) -> Piece:
     elif row.problem:
         stand = Stand.FAILING
     about = known.describe(row) if known.describe else About("")
-    return Piece(name, row.id, *_words(name), about, stand, row.problem, row.attempts, row.due_at)
-
-
-def _words(name: str) -> tuple[str, str]:
-    """Whose work it is and what is done, as in the list of jobs."""
-    owner, _, deed = name.partition(".")
-    plugin = registry().get(owner)
-    return (plugin.title if plugin else HOST), deed.replace("_", " ").capitalize()
+    return Piece(name, row.id, owner_of(name), known.deed, about, stand, row.problem, row.attempts, row.due_at)

@@ -22,6 +22,7 @@ from app.plugin import Coming
 log = structlog.get_logger()
 
 MONTHS = 6
+FIRST_STEPS_TAKE = timedelta(days=30)
 INVOICES = (
     Series("closed", "handed over", "there"),
     Series("paid", "paid here", "paid"),
@@ -61,8 +62,11 @@ def charts(account: Account) -> list[Chart]:
 
 
 def first_steps(account: Account, role: Role) -> list[Step]:
-    """What a new account does first, each ticked once it is done; empty when all of it is, or for who may not."""
-    if role != Role.OPERATOR:
+    """What a new account does first, each ticked once it is done.
+
+    Empty when all of it is, for an account that has worked for a month without, and for who may not.
+    """
+    if role != Role.OPERATOR or _is_settled(account):
         return []
     steps = [
         Step(
@@ -104,7 +108,7 @@ def first_steps(account: Account, role: Role) -> list[Step]:
             {},
         ),
     ]
-    return [] if all(step.is_done for step in steps) or _any(Invoice, account) else steps
+    return [] if all(step.is_done for step in steps) else steps
 
 
 def _renewals(account: Account) -> list[Coming]:
@@ -189,8 +193,13 @@ def _asked(tell: Callable[[Any], Sequence[Item]], installation: Any, plugin: str
         return ()
 
 
-def _any(model: Any, account: Account) -> bool:
-    return db.session.scalar(sa.select(model.id).where(model.account_id == account.id).limit(1)) is not None
+def _is_settled(account: Account) -> bool:
+    return _any(Invoice, account, Invoice.created_at < clock.now() - FIRST_STEPS_TAKE)
+
+
+def _any(model: Any, account: Account, *conditions: sa.ColumnElement[bool]) -> bool:
+    query = sa.select(model.id).where(model.account_id == account.id, *conditions).limit(1)
+    return db.session.scalar(query) is not None
 
 
 def _count(model: Any, account: Account) -> int:

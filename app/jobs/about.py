@@ -12,10 +12,8 @@ from app.access import OFFICE
 from app.accounts.models import Account
 from app.db import db
 from app.jobs.board import JobFacts
-from app.plugin import registry
+from app.plugin import owner_of
 from app.work import About, bell
-
-HOST = "SphereMail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +41,8 @@ def in_words(jobs: Sequence[JobFacts]) -> dict[str, Words]:
         about = describe(row) if describe is not None and row is not None else About(_plain(job))
         words[job.id] = Words(
             known=job.name in known,
-            owner=_owner(job),
-            deed=_deed(job),
+            owner=owner_of(job.name),
+            deed=known[job.name].deed if job.name in known else "Not a job of this product",
             account=account.name if account else "",
             row=about.words,
             url=_url(about, account),
@@ -67,18 +65,6 @@ def _rows(model: Any, ids: set[int]) -> dict[int, Any]:
 def _accounts(rows: Iterable[Any]) -> dict[int, Account]:
     ids = {getattr(row, "account_id", None) for row in rows} - {None}
     return {account.id: account for account in db.session.scalars(sa.select(Account).where(Account.id.in_(ids)))}
-
-
-def _owner(job: JobFacts) -> str:
-    name = job.name.partition(".")[0]
-    plugin = registry().get(name)
-    return plugin.title if plugin else HOST if name == "host" else name
-
-
-def _deed(job: JobFacts) -> str:
-    if job.name not in bell().jobs:
-        return "Not a job of this product"
-    return job.name.partition(".")[2].replace("_", " ").capitalize()
 
 
 def _plain(job: JobFacts) -> str:

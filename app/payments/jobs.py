@@ -87,11 +87,11 @@ def _forget(lease: Lease) -> None:
 
 def watch(bell: Bell) -> None:
     """Let the sweep ring for the rows of this folder."""
-    bell.watch("host", Gateway, look_for_due, describe=_gateway_in_words)
-    bell.watch("host", Collection, collect_invoice, describe=_collection_in_words)
+    bell.watch("host", Gateway, look_for_due, describe=_gateway_in_words, deed="Look for invoices that fell due")
+    bell.watch("host", Collection, collect_invoice, describe=_collection_in_words, deed="Charge an invoice")
     bell.watch("host", Refund, give_back_money, describe=_refund_in_words)
-    bell.watch("host", SavedCard, forget_card, describe=_card_in_words)
-    bell.watch("host", PaymentEvent, heed_payment_event, describe=_event_in_words)
+    bell.watch("host", SavedCard, forget_card, describe=_card_in_words, deed="Remove a card")
+    bell.watch("host", PaymentEvent, heed_payment_event, describe=_event_in_words, deed="Heed the gateway")
 
 
 def _gateway_in_words(gateway: Gateway) -> About:

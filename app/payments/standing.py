@@ -11,7 +11,16 @@ from app.billing.models import Customer, CustomerStatus, Invoice, InvoiceStatus
 from app.db import db
 from app.money import Money
 from app.payments import cards, gateways
-from app.payments.models import PAID_TWICE, Charge, ChargeState, Collection, CollectionState, Gateway, SavedCard
+from app.payments.models import (
+    PAID_TWICE,
+    WAITS_FOR_A_PERSON,
+    Charge,
+    ChargeState,
+    Collection,
+    CollectionState,
+    Gateway,
+    SavedCard,
+)
 
 MOST_SHOWN = 100
 
@@ -54,6 +63,18 @@ def paid_twice(account_id: int) -> list[Charge]:
     )
     of_living = query.join(Charge.gateway).where(Gateway.ended_at.is_(None)).options(selectinload(Charge.refunds))
     return [one for one in db.session.scalars(of_living.order_by(Charge.id)) if one.refundable]
+
+
+def wait_for_a_person(account_id: int) -> dict[CollectionState, tuple[int, int]]:
+    """Open invoices that are not charged until somebody says so: how many, and the first one, by how they stand."""
+    rows = db.session.execute(
+        sa.select(Collection.state, sa.func.count(), sa.func.min(Collection.invoice_id))
+        .join(Collection.invoice)
+        .where(Collection.account_id == account_id, WAITS_FOR_A_PERSON)
+        .where(Invoice.status == InvoiceStatus.PENDING, Invoice.collector.is_(None))
+        .group_by(Collection.state)
+    )
+    return {state: (int(count), int(invoice_id)) for state, count, invoice_id in rows}
 
 
 def why_not_chargeable(invoice: Invoice) -> str:

@@ -15,13 +15,11 @@ from app.addresses import public_url
 from app.db import db, end_reading
 from app.installations.services import active_installations
 from app.mailing.services import post
-from app.plugin import Problem
+from app.plugin import HOST, Problem
 from app.problems.models import Notice, NoticeChoice
 from app.problems.sources import host_problems
 
 log = structlog.get_logger()
-
-HOST = "SphereMail"
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,11 @@ plugin = Plugin(
     timeline=(TimelinePart("links", "Links", timeline.moments),),
     gauges=figures.gauges,
     hears={CustomerActivated: jobs.link_customer},
-    due=(DueRows(Connection, jobs.work_on_connection, panels.describe_connection),),
+    due=(
+        DueRows(
+            Connection, jobs.work_on_connection, panels.describe_connection, "Link customers and hand invoices over"
+        ),
+    ),
     queue="nexudus",
     commands=cli.commands,
     switched_off=connecting.switched_off,

@@ -237,8 +237,10 @@ class TestTheAudit:
     @pytest.fixture
     def ana(self, cast: Cast, sign_in: SignIn) -> Visitor:
         customer = make.customer(cast.acme, "Tamsin Quill")
+        invoice = make.invoice(customer, number="A-7")
         with unit_of_work():
             audit.record("customer_changed", customer, actor="ben@acme.example", fields=["phone"])
+            audit.record("invoice_created", invoice)
             audit.record("export_window", None, account_id=cast.acme.id, window="2026-11-25")
             audit.record("sign_in", None, account_id=cast.acme.id, outcome="refused", actor="=cmd|' /C calc'!A0")
             audit.record("customer_added", None, account_id=cast.zenith.id, actor="canary@zenith.example")
@@ -255,6 +257,8 @@ class TestTheAudit:
         ("query", "shown", "hidden"),
         [
             ("q=ben", "Customer changed", "Export window"),
+            ("q=quill+tamsin", "Customer changed", "Export window"),
+            ("q=a-7", "Invoice created", "Customer changed"),
             ("action=export_window", "2026-11-25", "Tamsin Quill"),
             ("outcome=refused", "Signed in", "Tamsin Quill"),
             ("since=2020-01-01", "Tamsin Quill", "Nothing found"),

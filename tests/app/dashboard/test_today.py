@@ -1,7 +1,7 @@
 """The page of the day: what needs somebody, what comes next, charts with tables behind, steps that tick themselves."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
@@ -86,6 +86,16 @@ def test_an_empty_account_gets_steps_and_each_ticks_itself(cast: Cast, sign_in: 
         page.count('<span class="visually-hidden">Done</span>') == 2
     )  # the customer, and that somebody else works here
     make.invoice(make.customer(cast.acme))
+    assert ana.get("/acme/today").text.count('<span class="visually-hidden">Done</span>') == 3
+
+
+def test_who_has_worked_for_a_month_needs_no_first_steps(cast: Cast, sign_in: SignIn) -> None:
+    ana = sign_in(cast.ana)
+    make.invoice(make.customer(cast.acme), created_at=NOW - timedelta(days=29))
+    assert "First steps" in ana.get("/acme/today").text
+
+    make.invoice(make.customer(cast.acme), created_at=NOW - timedelta(days=31))
+
     assert "First steps" not in ana.get("/acme/today").text
 
 

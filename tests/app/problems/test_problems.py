@@ -13,7 +13,7 @@ from app.db import db, unit_of_work
 from app.installations.models import InstallationState
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.services import post
-from app.payments.models import Gateway, ProviderName
+from app.payments.models import Collection, CollectionState, Gateway, ProviderName
 from app.problems.models import Notice
 from app.problems.services import tell_operators
 from tests import make
@@ -89,6 +89,53 @@ def test_a_mail_that_was_refused_is_a_problem_until_somebody_saw_to_it(cast: Cas
     ana.post(f"/acme/activity/mails/{mail_id}/leave")
 
     assert "Nothing needs you" in ana.get("/acme/problems").text
+
+
+def test_a_mail_without_an_answer_waits_for_somebody_to_decide(cast: Cast, sign_in: SignIn) -> None:
+    with unit_of_work():
+        mail = post(cast.acme, to="tamsin@quill.example", template="test", context={"name": "Tamsin"})
+        mail.state, mail.due_at, mail_id = MailState.UNKNOWN, None, mail.id
+    ana = sign_in(cast.ana)
+    assert "A mail may have been sent" in ana.get("/acme/problems").text
+
+    ana.post(f"/acme/activity/mails/{mail_id}/again")
+
+    assert "Nothing needs you" in ana.get("/acme/problems").text
+
+
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        (CollectionState.HELD, "The gateway would not charge an invoice"),
+        (CollectionState.ASK, "An invoice is older than its card"),
+    ],
+)
+def test_an_invoice_that_is_charged_only_when_somebody_says_so_is_a_problem_while_it_is_open(
+    cast: Cast, sign_in: SignIn, state: CollectionState, words: str
+) -> None:
+    invoice = make.invoice(make.customer(cast.acme))
+    with unit_of_work() as session:
+        session.add(Collection(account_id=cast.acme.id, invoice_id=invoice.id, state=state))
+    ana = sign_in(cast.ana)
+    page = ana.get("/acme/problems").text
+    assert words in page
+    assert f'href="/acme/invoices/{invoice.id}"' in page
+
+    ana.post(f"/acme/invoices/{invoice.id}/paid", data={"how": "Bank transfer"})
+
+    assert "Nothing needs you" in ana.get("/acme/problems").text
+
+
+def test_whose_work_stands_still_comes_first(cast: Cast, sign_in: SignIn) -> None:
+    """By what stopped, not by the alphabet: of Example an Admin is only asked, the host has stopped."""
+    make.installation(cast.acme, "example", state=InstallationState.ATTENTION, problem="Something broke.")
+    with unit_of_work():
+        mail = post(cast.acme, to="gone@quill.example", template="test", context={"name": "Tamsin"})
+        mail.state, mail.due_at = MailState.REFUSED, None
+
+    page = sign_in(cast.ben).get("/acme/problems").text
+
+    assert page.index("A mail was refused") < page.index("Things wait")
 
 
 def test_every_operator_is_told_by_mail_with_the_way_to_the_page(cast: Cast) -> None:
