@@ -27,8 +27,8 @@ from sqlalchemy.engine import Connection
 from app import audit, clock
 from app.config import Settings
 from app.db import DecimalText, UtcDateTime, db, end_reading, unit_of_work
-from app.effects import Restoration
 from app.errors import Conflict, InvalidInput
+from app.restored import Restoration
 from app.schema import heads, tables_left_out
 
 FORMAT = 1

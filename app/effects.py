@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app import clock
+from app import clock, restored
 from app.db import Base, choice, db, unit_of_work
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
 from app.work import Lease
@@ -23,9 +23,6 @@ from app.work import Lease
 Result = Mapping[str, Any]
 Done = dict[str, Result]
 
-# How long after a restore a step begun for the first time is looked up all the same: windows open six times a
-# month and an unknown outcome is given up after a week, so by then everything of before has had its turn.
-DOUBT_LASTS = timedelta(days=90)
 CRASH_POINTS = ("before_intent", "after_intent", "after_call", "after_outcome")
 
 
@@ -54,21 +51,11 @@ class Effect(Base):
     result: Mapped[dict[str, Any]] = mapped_column(default=dict)
 
 
-class Restoration(Base):
-    """A backup was brought back: what was done outside between these two moments is missing from the effects."""
-
-    __tablename__ = "restoration"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    taken_at: Mapped[datetime]
-    restored_at: Mapped[datetime] = mapped_column(default=clock.now)
-
-
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What the steps are about, for example ("nexudus.invoice", 12); without an account it is the instance's own.
 
-    `made_at` is for rows that nothing was done for before they were made: what was made after a restore cannot have
+    `made_at` is when at the earliest something can have been done for it: what came about after a restore cannot have
     been done in the time that is missing.
     """
 
@@ -145,6 +132,11 @@ def open_step(subject: Subject) -> str | None:
     return db.session.scalar(sa.select(Effect.step).where(*_where(subject), Effect.state == EffectState.BEGUN).limit(1))
 
 
+def was_only_found(subject: Subject) -> bool:
+    """Whether all that is known of `subject` was looked up after a restore: nothing was asked of anybody since."""
+    return db.session.scalar(sa.select(sa.func.max(Effect.calls)).where(*_where(subject))) == 0
+
+
 def forget(subject: Subject) -> None:
     """Drop the steps of `subject`, inside the unit of work around the caller: nothing of it is out there."""
     db.session.execute(sa.delete(Effect).where(*_where(subject)))
@@ -185,7 +177,7 @@ def _begin(subject: Subject, step: Step, lease: Lease, *, again: bool = False) -
     with unit_of_work() as session:
         lease.renew()
         effect = session.scalar(_of(subject).where(Effect.step == step.key))
-        doubt = None if again else _doubt_since_restore(now)
+        doubt = None if again else restored.doubt()
         if doubt and subject.made_at and subject.made_at > doubt.until:
             doubt = None
         if effect is None:
@@ -210,21 +202,6 @@ def _begin(subject: Subject, step: Step, lease: Lease, *, again: bool = False) -
         else:
             effect.state, effect.begun_at, effect.calls = EffectState.BEGUN, now, effect.calls + 1
         return Intent(subject, step.key, effect.first_begun_at), None
-
-
-@dataclass(frozen=True, slots=True)
-class _Doubt:
-    """The time of which nothing is known: since the oldest backup that was brought back, until that was done."""
-
-    since: datetime
-    until: datetime
-
-
-def _doubt_since_restore(now: datetime) -> _Doubt | None:
-    restored = db.session.scalars(sa.select(Restoration).where(Restoration.restored_at > now - DOUBT_LASTS)).all()
-    if not restored:
-        return None
-    return _Doubt(min(one.taken_at for one in restored), max(one.restored_at for one in restored))
 
 
 def _finish(subject: Subject, step: Step, lease: Lease, result: Result) -> None:

@@ -6,7 +6,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import current_app
 
-from app import audit, effects, work  # noqa: F401  # their tables belong to the schema, whoever uses them
+from app import audit, effects, restored, work  # noqa: F401  # their tables belong to the schema, whoever uses them
 from app.db import db
 
 

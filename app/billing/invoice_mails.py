@@ -22,6 +22,7 @@ from app.payments import letters, standing
 from app.work import ring_after_commit
 
 JOB = "host.mail_invoice"
+BY_ITSELF = "system"
 # A new customer of an account with a billing plugin may be linked in a moment; the invoice is that plugin's then.
 LINKING_TAKES = timedelta(hours=1)
 _NOT_MAILED = {
@@ -59,7 +60,7 @@ def ask_by_itself(invoice: Invoice) -> InvoiceMail | None:
     if refusal(invoice):
         return None
     waits = LINKING_TAKES if _may_still_be_linked(invoice) else timedelta(0)
-    row = InvoiceMail(account_id=invoice.account_id, asked_by="system", due_at=clock.now() + waits)
+    row = InvoiceMail(account_id=invoice.account_id, asked_by=BY_ITSELF, due_at=clock.now() + waits)
     return _add(row, invoice)
 
 
@@ -102,6 +103,7 @@ def hand_over(row: InvoiceMail, sheet: Sheet, pdf: bytes) -> bool:
         customer=customer,
         attachments=[Attached(f"{invoice.number}.pdf", "application/pdf", pdf)],
         reply_to=account.contact_email,
+        came_about=invoice.came_about if row.asked_by == BY_ITSELF else row.asked_at,
     )
     row.outgoing_mail_id, row.due_at, row.problem = mail.id, None, ""
     invoice.mailed_at = clock.now()

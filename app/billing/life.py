@@ -7,7 +7,7 @@ allowed raises `Conflict` with a sentence for people; `by` is an email or a name
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -89,11 +89,18 @@ def planned_of(several: Sequence[Customer]) -> dict[int, PlannedMove]:
 
 
 def activate(
-    customer: Customer, terms: Terms | None = None, *, by: str = "", why: str = "", welcome: bool = False
+    customer: Customer,
+    terms: Terms | None = None,
+    *,
+    by: str = "",
+    why: str = "",
+    welcome: bool = False,
+    fell_due: datetime | None = None,
 ) -> bool:
     """Make a customer active now, with a mailbox number if there is none yet; False when that is so already.
 
-    Without `terms` a plan that was chosen before begins, if there is one; a locked customer is unlocked.
+    Without `terms` a plan that was chosen before begins, if there is one; a locked customer is unlocked. `fell_due`:
+    since when a job was to do it.
     Raises `InvalidInput` for the field of `terms` that cannot be taken.
     """
     if customer.status == ACTIVE and terms is None:
@@ -116,7 +123,7 @@ def activate(
     asking.begin(customer)
     announce(CustomerActivated(customer.account_id, customer.id))
     if welcome:
-        _welcome(customer, subscription)
+        _welcome(customer, subscription, fell_due)
     return True
 
 
@@ -236,7 +243,8 @@ def carry_out(customer: Customer, move: PlannedMove) -> bool:
         return False
     by, why = move.by, move.why
     if move.aim == Aim.ACTIVATE:
-        return activate(customer, by=by, why=why, welcome=move.welcome)
+        fell_due = clock.start_of(move.day, customer.location.timezone)
+        return activate(customer, by=by, why=why, welcome=move.welcome, fell_due=fell_due)
     day = move.day
     _drop_plan(customer)
     _end(subscriptions.of(customer), day)
@@ -334,7 +342,7 @@ def _never_mind(subscription: Subscription | None) -> None:
         subscriptions.end(subscription, min(today, subscription.starts_on(subscription.next_period)))
 
 
-def _welcome(customer: Customer, subscription: Subscription | None) -> None:
+def _welcome(customer: Customer, subscription: Subscription | None, came_about: datetime | None) -> None:
     account = db.session.get_one(Account, customer.account_id)
     post(
         account,
@@ -342,4 +350,5 @@ def _welcome(customer: Customer, subscription: Subscription | None) -> None:
         template="welcome",
         context={"customer": customer, "location": customer.location, "subscription": subscription},
         customer=customer,
+        came_about=came_about,
     )

@@ -143,6 +143,13 @@ class Invoice(Base):
     )
 
     @property
+    def came_about(self) -> datetime:
+        """When it was written, or a fee's period began: a restored backup may have it written anew much later."""
+        if self.period_from is None:
+            return self.created_at
+        return min(self.created_at, clock.start_of(self.period_from, self.customer.location.timezone))
+
+    @property
     def can_change(self) -> bool:
         """Whether lines may still be added: from the moment somebody collects it, it is frozen."""
         return self.status in {InvoiceStatus.DRAFT, InvoiceStatus.PENDING} and self.collector is None

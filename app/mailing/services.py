@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from flask import current_app, render_template
 
-from app import audit, clock
+from app import audit, clock, restored
 from app.accounts.looks import look_of
 from app.accounts.models import Account
 from app.addresses import without_personal_links
@@ -20,6 +20,7 @@ from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
 from app.work import ring_after_commit
 
 JOB = "host.send_mail"
+BEFORE_RESTORE = "A backup was brought back, and what this tells of is older."
 
 
 def post(
@@ -31,8 +32,12 @@ def post(
     customer: Customer | None = None,
     attachments: Iterable[Attached] = (),
     reply_to: str = "",
+    came_about: datetime | None = None,
 ) -> OutgoingMail:
     """Ask for a mail, inside the unit of work around the caller; it goes out after that is committed.
+
+    `came_about` is when what it tells of did, for mails that jobs ask for: when a restored backup may have forgotten
+    that it was told, the mail rests until a person decides.
 
     `templates/mails/<template>.txt` begins with a line "Subject: ..."; the rest is the text. `account` is the sender
     and may be used in the template; None sends as the instance itself. The address stands in `SPHEREMAIL_MAIL_FROM`,
@@ -67,7 +72,10 @@ def post(
         )
     db.session.add(mail)
     db.session.flush()
-    ring_after_commit(JOB, mail.id)
+    if came_about is not None and restored.may_have_been_done(came_about):
+        ended(mail, MailState.UNKNOWN, BEFORE_RESTORE)
+    else:
+        ring_after_commit(JOB, mail.id)
     return mail
 
 
@@ -137,7 +145,7 @@ def sentence_of(mail: OutgoingMail) -> str:
     return {
         MailState.WAITING: f"Not sent yet: {mail.problem} We try again." if mail.problem else "On its way.",
         MailState.SENT: "Sent.",
-        MailState.UNKNOWN: "The mail server gave no answer; it may have arrived. We do not send it again on our own.",
+        MailState.UNKNOWN: f"{mail.problem} It may have arrived; we do not send it again on our own.",
         MailState.REFUSED: mail.problem,
     }[mail.state]
 

@@ -22,6 +22,7 @@ from app.errors import Capped, Conflict, NotSent, OutcomeUnknown, Refused, SignI
 from app.payments import cards, gateways, settling, standing
 from app.payments.gateways import Access
 from app.payments.models import (
+    CHARGE,
     LIVE,
     Charge,
     ChargeState,
@@ -179,10 +180,20 @@ def _new_charge(collection: Collection, invoice: Invoice, gateway: Gateway, card
         number=number,
         amount_minor=invoice.total_minor,
         currency=invoice.currency,
-        key=f"{gateway.tag}:{invoice.id}:{number}",
+        key=_key(gateway, invoice, number),
     )
     db.session.add(charge)
     return charge
+
+
+def _key(gateway: Gateway, invoice: Invoice, number: int) -> str:
+    """Names an attempt by what it is for: numbers of rows come twice when a backup is brought back, these do not.
+
+    A fee that is billed anew then keeps its key, so that what was charged for its period is found.
+    """
+    if invoice.period_from is not None:
+        return f"{gateway.tag}:fee:{invoice.subscription_id}:{invoice.period_from:%Y%m%d}:{number}"
+    return f"{gateway.tag}:{invoice.id}:{invoice.created_at:%Y%m%d%H%M%S%f}:{number}"
 
 
 def _job_of(charge_id: int) -> Job:
@@ -201,7 +212,7 @@ def _job_of(charge_id: int) -> Job:
     )
     return Job(
         charge.id,
-        Subject(charge.account_id, settling.KIND, charge.id, made_at=charge.created_at),
+        Subject(charge.account_id, CHARGE, charge.id, made_at=charge.invoice.came_about),
         asked,
         charge.ref,
         charge.state,

@@ -194,6 +194,7 @@ class ChargeState(StrEnum):
 
 
 CONFIRM_WITHIN = timedelta(days=3)  # how long the customer's bank is waited for
+CHARGE = "payments.charge"  # the kind of its effects
 PAID_TWICE = "paid_twice"  # the code of a paid charge whose money settles no invoice and goes back
 LIVE = (ChargeState.RUNNING, ChargeState.CONFIRMING)
 _IS_LIVE = sa.text("state IN ('running', 'confirming')")

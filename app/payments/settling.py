@@ -17,13 +17,21 @@ from app.db import db, unit_of_work
 from app.effects import Subject, forget, open_step
 from app.errors import Capped, Outside, Refused, SignInNeeded
 from app.payments import gateways, letters, standing
-from app.payments.models import CONFIRM_WITHIN, LIVE, PAID_TWICE, Charge, ChargeState, Collection, CollectionState
+from app.payments.models import (
+    CHARGE,
+    CONFIRM_WITHIN,
+    LIVE,
+    PAID_TWICE,
+    Charge,
+    ChargeState,
+    Collection,
+    CollectionState,
+)
 from app.payments.provider import Outcome, Verdict
 from app.work import Lease
 
 log = structlog.get_logger()
 
-KIND = "payments.charge"
 PAUSES = (timedelta(days=1), timedelta(days=3), timedelta(days=5))  # after the first, second and third refusal
 MOST_ATTEMPTS = len(PAUSES) + 1
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=30), timedelta(hours=1)
@@ -181,7 +189,7 @@ def leave_for_later(lease: Lease, charge_id: int, error: Outside) -> None:
         collection = charge.collection
         if isinstance(error, SignInNeeded):
             gateways.breaks(charge.gateway, error.sentence)
-        subject = Subject(charge.account_id, KIND, charge.id)
+        subject = Subject(charge.account_id, CHARGE, charge.id)
         if charge.state == ChargeState.RUNNING and open_step(subject) is None and not charge.is_unknown:
             forget(subject)
             session.delete(charge)

@@ -1,6 +1,6 @@
 """Whether a customer is to be asked for billing info, and asking: with the first invoice, and once more."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 import sqlalchemy as sa
@@ -38,7 +38,7 @@ def ask(request: BillingInfoRequest) -> None:
     if request.due_at is None or request.due_at > clock.now():
         return  # a ring that came twice
     customer = request.customer
-    request.nudged_at, request.due_at = None, None
+    fell_due, request.nudged_at, request.due_at = request.due_at, None, None
     if deciding.is_open(customer):
         request.due_at = customer.billing_undecided_until
     elif not standing.lacks_card(customer):
@@ -52,13 +52,13 @@ def ask(request: BillingInfoRequest) -> None:
             request.due_at = max(mail.due_at, clock.now()) + LOOK_AGAIN  # that mail asks, unless nothing comes of it
         else:
             request.asked_at, request.due_at = clock.now(), clock.now() + asking.REMINDED_AFTER
-            _mail(customer, again=False)
+            _mail(customer, invoice.came_about, again=False)
     elif request.reminded_at is None:
         request.reminded_at = clock.now()
-        _mail(customer, again=True)
+        _mail(customer, fell_due, again=True)
 
 
-def _mail(customer: Customer, *, again: bool) -> None:
+def _mail(customer: Customer, came_about: datetime | None, *, again: bool) -> None:
     account = db.session.get_one(Account, customer.account_id)
     post(
         account,
@@ -73,6 +73,7 @@ def _mail(customer: Customer, *, again: bool) -> None:
         },
         customer=customer,
         reply_to=account.contact_email,
+        came_about=came_about,
     )
     audit.record("billing_info_asked_for", customer, again=again)
 

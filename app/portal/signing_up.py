@@ -112,7 +112,9 @@ def go_on(customer: Customer) -> bool:
     if subscription is not None:
         subscription.billing_starts_on = clock.today(customer.location.timezone)
     sign_up.finished_at, sign_up.due_at = clock.now(), None
-    return life.activate(customer, by=customer.email, why="Signed up on the portal.", welcome=True)
+    return life.activate(
+        customer, by=customer.email, why="Signed up on the portal.", welcome=True, fell_due=sign_up.confirmed_at
+    )
 
 
 def chosen(account: Account, word: str) -> tuple[Plan, Cycle]:

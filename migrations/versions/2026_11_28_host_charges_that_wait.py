@@ -7,8 +7,8 @@ column comes in two steps; never import models; long locks and data moves get a 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0021"
-down_revision = "0020"
+revision = "0023"
+down_revision = "0022"
 branch_labels = None
 depends_on = None
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from flask import current_app
 from sqlalchemy.orm import Session, joinedload
 
-from app import audit, clock
+from app import audit, clock, restored
 from app.accounts.models import Account
 from app.accounts.services import operators_of
 from app.billing.models import Customer
@@ -86,8 +86,13 @@ def tell(session: Session, notice_id: int) -> None:
         return
     there = [notice for notice in waiting if notice.message.deleted_at is None]
     whom = recipients_of(row) if row.send_notifications and row.active else []
-    if whom and there:
-        _tell(row, there, whom)
+    if whom:
+        # A restored backup may have forgotten that somebody was told: those rest, and hold up nobody else.
+        doubt = restored.doubt()
+        old = [notice for notice in there if doubt is not None and notice.message.received_at <= doubt.until]
+        for some in (old, [notice for notice in there if notice not in old]):
+            if some:
+                _tell(row, some, whom)
     for notice in waiting:
         told = bool(whom) and notice in there
         notice.state, notice.due_at, notice.ended_at = NoticeState.TOLD if told else NoticeState.NOBODY, None, now
@@ -171,7 +176,7 @@ def _post_one(account: Account, row: EmailAccount, message: Message, whom: Seque
     # The host's mail server may take no other letters before an @; then answers go to the sender of the notice.
     reply_to = message.sender_address if message.sender_address.isascii() else ""
     for one in whom:
-        mailing.post(account, to=one, template=ONE, context=context, reply_to=reply_to)
+        mailing.post(account, to=one, template=ONE, context=context, reply_to=reply_to, came_about=message.received_at)
 
 
 def _post_together(account: Account, row: EmailAccount, notices: Sequence[Notice], whom: Sequence[str]) -> None:
@@ -183,8 +188,9 @@ def _post_together(account: Account, row: EmailAccount, notices: Sequence[Notice
         "others": max(0, len(names) - NAMED),
         "address": _address("billing.customers", account),
     }
+    came_about = max(notice.message.received_at for notice in notices)
     for one in whom:
-        mailing.post(account, to=one, template=TOGETHER, context=context)
+        mailing.post(account, to=one, template=TOGETHER, context=context, came_about=came_about)
 
 
 def _senders(account_id: int, message_ids: Sequence[int]) -> "Counter[str]":

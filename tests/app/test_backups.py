@@ -17,8 +17,8 @@ from app.accounts.models import Account
 from app.audit import AuditEntry
 from app.billing.models import Customer
 from app.db import db, unit_of_work, write_access
-from app.effects import Restoration
 from app.errors import Conflict, InvalidInput
+from app.restored import Restoration
 from tests import make
 from tests.cast import assemble
 from tests.visitors import apart

@@ -18,12 +18,13 @@ from app import clock, effects
 from app.addresses import PERSONAL_LINK, public_url, without_personal_links
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
-from app.effects import Effect, EffectState, Restoration
+from app.effects import Effect, EffectState
 from app.events import MailSent
 from app.mailing import jobs, services
 from app.mailing.letters import Attached, as_html
 from app.mailing.models import MailState, OutgoingMail
 from app.mailing.post_office import PostOffice
+from app.restored import Restoration
 from tests import make
 from tests.cast import Cast
 from tests.services import free_port

@@ -12,7 +12,8 @@ from flask import Flask
 from app import clock
 from app.db import unit_of_work
 from app.mailing.letters import Letter, mark_of
-from app.mailing.models import OutgoingMail
+from app.mailing.models import MailState, OutgoingMail
+from app.restored import Restoration
 from plugins.mail_monitor import accounts, importing, notices
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Filing, Message
@@ -216,6 +217,24 @@ def test_an_address_gets_no_more_than_twenty_within_an_hour(
     told = rows_of(OutgoingMail)
     assert len(told) == 21
     assert told[-1].template == notices.TOGETHER
+
+
+def test_after_a_restore_only_what_came_since_is_told(
+    desk: EmailAccount, tamsin: Any, server: FakeServer, tell: Tell
+) -> None:
+    """What came before may have been told then, and is no reason to keep silent about the rest."""
+    now = clock.now()
+    for number in range(notices.MOST_AT_ONCE + 1):
+        server.inbox.put(mail(subject=f"Old {number}", message_id=f"<old-{number}@q>"), received_at=now)
+    with unit_of_work() as session:
+        session.add(Restoration(taken_at=now - timedelta(hours=6), restored_at=now + timedelta(minutes=1)))
+    server.inbox.put(mail(subject="New", message_id="<new@q>"), received_at=now + timedelta(minutes=2))
+
+    with time_machine.travel(now + timedelta(minutes=3)):
+        mails = tell(desk)
+
+    states = {one.subject: one.state for one in mails}
+    assert states == {"11 new messages at Front desk": MailState.UNKNOWN, "New message from Tamsin Quill": "waiting"}
 
 
 def test_a_subject_cannot_add_a_line_to_the_notices_header(
