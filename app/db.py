@@ -17,6 +17,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Dialect, Engine
 from sqlalchemy.orm import DeclarativeBase, Session, registry
 
+from app.memo import ask_anew
+
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     "uq": "uq_%(table_name)s_%(column_0_N_name)s",
@@ -138,6 +140,7 @@ def unit_of_work() -> Iterator[Session]:
         raise RuntimeError("units of work do not nest; the outermost caller commits")
     session = cast("Session", db.session())
     session.rollback()
+    ask_anew()
     callbacks: list[Callable[[], None]] = []
     token = _after.set(callbacks)
     try:
@@ -150,6 +153,7 @@ def unit_of_work() -> Iterator[Session]:
                 raise
     finally:
         _after.reset(token)
+        ask_anew()
     for callback in callbacks:
         callback()
 

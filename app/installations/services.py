@@ -12,6 +12,7 @@ from app.db import db
 from app.errors import NotFound
 from app.events import Event
 from app.installations.models import Installation, InstallationState
+from app.memo import once_a_page
 from app.plugin import Plugin, State, registry
 from app.work import job_name, ring_after_commit
 
@@ -119,5 +120,6 @@ def _block(plugin: Plugin, installation: Installation | None) -> Block:
     return Block(plugin, installation, plugin.state(installation))
 
 
+@once_a_page
 def _installations(account_id: int) -> Sequence[Installation]:
     return db.session.scalars(sa.select(Installation).where(Installation.account_id == account_id)).all()

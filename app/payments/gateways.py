@@ -12,6 +12,7 @@ from app.addresses import public_url
 from app.billing.models import Invoice, InvoiceStatus
 from app.db import db
 from app.errors import Conflict, InvalidInput
+from app.memo import once_a_page
 from app.money import Money
 from app.payments.models import LIVE, Charge, Collection, CollectionState, Gateway, ProviderName, SavedCard
 from app.payments.provider import Checked, Provider
@@ -49,6 +50,7 @@ class Access:
         return StripeClient(self.secret_key, settings.stripe_url)
 
 
+@once_a_page
 def gateway_of(account_id: int) -> Gateway | None:
     """The account's gateway, or None while none is connected."""
     return db.session.scalar(sa.select(Gateway).where(Gateway.account_id == account_id, Gateway.ended_at.is_(None)))

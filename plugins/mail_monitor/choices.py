@@ -10,6 +10,7 @@ from app.accounts.models import Account
 from app.billing.models import Customer
 from app.db import db
 from app.errors import Conflict, NotFound
+from app.memo import once_a_page
 from plugins.mail_monitor import messages, threads
 from plugins.mail_monitor.records import Direction, Filing, How, Role
 from plugins.mail_monitor.waiting import Choice, RememberedAddress
@@ -27,6 +28,7 @@ def waiting(account_id: int) -> sa.Select[Choice]:
     )
 
 
+@once_a_page
 def count_waiting(account_id: int) -> int:
     """How many wait."""
     query = sa.select(sa.func.count()).where(Choice.account_id == account_id, Choice.decided_at.is_(None))

@@ -10,6 +10,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 from app.billing.models import Customer
 from app.db import db
 from app.errors import NotFound
+from app.memo import once_a_page
 from app.typed import fold
 from plugins.mail_monitor.reading_models import Thread
 from plugins.mail_monitor.records import Filing, Message
@@ -112,6 +113,7 @@ def thread_of(customer_id: int, message_id: int | None) -> int | None:
     return db.session.scalar(query.where(_stands()).limit(1))
 
 
+@once_a_page
 def count_of(customer: Customer) -> int:
     """How many messages are in a customer's record."""
     query = sa.select(sa.func.count()).where(Filing.customer_id == customer.id, _stands())

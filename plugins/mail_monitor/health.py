@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from app import clock
 from app.db import db
 from app.installations.models import Installation
+from app.memo import once_a_page
 from app.plugin import State
 from plugins.mail_monitor.models import EmailAccount, Trouble
 
@@ -39,6 +40,7 @@ def health_of(row: EmailAccount) -> Health:
     return Health("fine", next_at=row.due_at)
 
 
+@once_a_page
 def stopped(account_id: int) -> list[EmailAccount]:
     """The watched accounts that wait for a person, by name."""
     rows = db.session.scalars(

@@ -11,6 +11,7 @@ from app.accounts.models import Account
 from app.billing.models import Customer
 from app.db import db
 from app.errors import Conflict, NotFound
+from app.memo import once_a_page
 from app.work import ring_after_commit
 from plugins.mail_monitor import threads
 from plugins.mail_monitor.accounts import JOB
@@ -46,6 +47,7 @@ def settled(account_id: int) -> Sequence[Quarantined]:
     ).all()
 
 
+@once_a_page
 def count_waiting(account_id: int) -> int:
     """How many wait for a person."""
     query = sa.select(sa.func.count()).where(

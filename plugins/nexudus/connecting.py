@@ -14,6 +14,7 @@ from app.errors import Conflict, Refused, SignInNeeded
 from app.http import Door
 from app.installations import services as installations
 from app.installations.models import Installation
+from app.memo import once_a_page
 from app.money import Money
 from app.plugin import State
 from plugins.nexudus import linking, runs
@@ -169,6 +170,7 @@ def needed(installation: Installation) -> Connection:
     return connection
 
 
+@once_a_page
 def connection_of_installation(installation_id: int) -> Connection | None:
     """The connection in use of an installation."""
     return db.session.scalar(

@@ -12,6 +12,7 @@ from app import clock
 from app.billing.models import Invoice, InvoiceStatus
 from app.db import db
 from app.errors import NotFound
+from app.memo import once_a_page
 from app.money import Money
 from plugins.nexudus import runs, windows
 from plugins.nexudus.models import Connection, ExportRun, ExportState, InvoiceExport
@@ -100,6 +101,7 @@ def counts(connection: Connection) -> dict[str, int]:
     return {"created": int(created or 0), **found, "excluded": int(created or 0) - sum(found.values())}
 
 
+@once_a_page
 def held_by_cause(connection: Connection) -> list[Cause]:
     """Held invoices grouped by why, the largest group first."""
     rows = db.session.execute(

@@ -10,6 +10,7 @@ from sqlalchemy.orm import contains_eager, joinedload
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.errors import NotFound
+from app.memo import once_a_page
 from plugins.nexudus import linking, matching
 from plugins.nexudus.addresses import remote_member_url
 from plugins.nexudus.models import Connection, LinkRun, LinkState, MemberLink
@@ -84,6 +85,7 @@ def plan(connection: Connection) -> dict[str, object]:
     }
 
 
+@once_a_page
 def state_counts(connection: Connection) -> dict[LinkState, int]:
     """How many customers are in each state of linking."""
     rows = db.session.execute(
