@@ -11,7 +11,7 @@ COPY templates templates
 COPY migrations migrations
 COPY wsgi.py LICENSE ./
 USER spheremail
-ENV SPHEREMAIL_DATA_DIR=/data SPHEREMAIL_HOST=0.0.0.0 PYTHONUNBUFFERED=1
+ENV SPHEREMAIL_DATA_DIR=/data WEB_CONCURRENCY=2 PYTHONUNBUFFERED=1
 VOLUME /data
 EXPOSE 8000
-CMD ["gunicorn", "wsgi:app", "--bind", "0.0.0.0:8000", "--workers", "2", "--worker-class", "gthread", "--threads", "8", "--timeout", "60", "--log-level", "warning"]
+CMD ["gunicorn", "wsgi:app", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--threads", "8", "--timeout", "60", "--graceful-timeout", "8", "--no-control-socket", "--log-level", "warning"]

@@ -63,6 +63,8 @@ def back_up(path: Path) -> Kept:
         file.flush()
         os.fsync(file.fileno())
         os.link(file.name, path)  # unlike a renaming, this overwrites nothing that came meanwhile
+    with unit_of_work():
+        audit.record("backed_up", file=path.name, rows=kept.rows, files=kept.files)
     return kept
 
 

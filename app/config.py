@@ -57,6 +57,10 @@ class Settings(BaseSettings):
     sweep_s: float = Field(default=5, gt=0)
     metrics_token: SecretStr = SecretStr("")
     keep_sign_ins_days: int = Field(default=30, ge=1)
+    keep_tries_days: int = Field(default=2, ge=1)
+    keep_strangers_days: int = Field(default=30, ge=1)
+    keep_done_jobs_hours: int = Field(default=1, ge=1)
+    keep_failed_jobs_days: int = Field(default=7, ge=1)
     keep_letters_days: int = Field(default=90, ge=1)
     lock_wait_s: float = Field(default=20, gt=0)
     host: str = "127.0.0.1"

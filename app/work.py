@@ -29,7 +29,6 @@ log = structlog.get_logger()
 
 RING_AGAIN = timedelta(seconds=60)
 SLICE_S = 60  # a job lasts no longer; the rest of its row is due again
-RESULT_TTL_S, FAILURE_TTL_S = 3600, 7 * 24 * 3600
 STALE = timedelta(seconds=60)
 JOB_PATH = "app.work.perform"
 NOWHERE = "redis://127.0.0.1:1/0"  # without a Redis every ring is lost, and the sweep goes on trying
@@ -183,7 +182,7 @@ class Bell:
 
     def ring(self, name: str, *ids: int) -> bool:
         """Ask for a job now; False (and a log line) when Redis is gone. The sweep rings again."""
-        known = self.jobs[name]
+        known, settings = self.jobs[name], self.app.config["SETTINGS"]
         queue = Queue(known.queue, connection=self.connection, serializer=JSONSerializer, job_class=HostJob)
         request_id = structlog.contextvars.get_contextvars().get("request_id")
         try:
@@ -191,8 +190,8 @@ class Bell:
                 JOB_PATH,
                 args=(name, list(ids), request_id),
                 timeout=SLICE_S + 30,
-                result_ttl=RESULT_TTL_S,
-                failure_ttl=FAILURE_TTL_S,
+                result_ttl=settings.keep_done_jobs_hours * 3600,
+                failure_ttl=settings.keep_failed_jobs_days * 24 * 3600,
                 description=f"{name} {' '.join(map(str, ids))}",
             )
         except RedisError as error:

@@ -31,6 +31,7 @@ WORDS = {
     "invoice_do_not_send": "Changed whether it is sent",
     "invoice_given_back": "Let go of an invoice",
     "invoice_handed_over": "Handed over an invoice",
+    "list_saved": "Saved a list as a file",
     "invoice_paid_by_hand": "Marked as paid by hand",
     "members_connected": "Ended connecting members",
     "member_look_again": "Asked to look for a member again",

@@ -1,5 +1,6 @@
 """Background work of the gateway, and how its rows read in the list of jobs."""
 
+from app import audit
 from app.db import db, end_reading, unit_of_work
 from app.effects import Done, Intent, Result, Subject, carry_out
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
@@ -81,8 +82,9 @@ def _forget(lease: Lease) -> None:
             again = settling.when_again(error, attempts)
             lease.renew(due_at=again, nudged_at=None, attempts=attempts + 1, problem=error.sentence[:500])
     else:
-        with unit_of_work():
+        with unit_of_work() as session:
             lease.renew(due_at=None, problem="")
+            audit.record("card_forgotten", session.get_one(SavedCard, lease.row_id))
 
 
 def watch(bell: Bell) -> None:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 import structlog
 from flask import current_app
 
-from app import clock
+from app import audit, clock
 from app.accounts.models import Attempt, Invitation, PasswordReset, SignIn
 from app.db import changed_one, db, insert_missing, unit_of_work
 from app.mailing.models import MailState, OutgoingAttachment, OutgoingMail
@@ -22,7 +22,6 @@ log = structlog.get_logger()
 
 HOUR = 2  # UTC, when most accounts sleep
 AT_ONCE = 5000  # rows per transaction: nobody waits long for the lock
-TRIES_KEPT = timedelta(days=2)  # the longest limit looks back an hour
 # What was attached to sent mail: long enough for plugins to take a copy, also after an outage.
 FILES_KEPT = timedelta(days=8)
 NAME = "prune"
@@ -58,7 +57,7 @@ def prune() -> None:
     now = clock.now()
     kept = now - timedelta(days=days.keep_sign_ins_days)
     counts = {
-        "attempts": _delete(Attempt, Attempt.at < now - TRIES_KEPT),
+        "attempts": _delete(Attempt, Attempt.at < now - timedelta(days=days.keep_tries_days)),
         "sign_ins": _delete(SignIn, sa.or_(SignIn.ended_at < kept, SignIn.begun_at < kept - timedelta(days=1))),
         "invitations": _delete(Invitation, Invitation.expires_at < kept),
         "password_resets": _delete(PasswordReset, PasswordReset.expires_at < kept),
@@ -68,7 +67,11 @@ def prune() -> None:
     for plugin in registry():
         if plugin.prune is not None:
             counts |= {f"{plugin.name}_{name}": count for name, count in plugin.prune(_delete).items()}
-    log.info("pruned", **{name: count for name, count in counts.items() if count})
+    gone = {name: count for name, count in counts.items() if count}
+    if gone:
+        with unit_of_work():
+            audit.record("pruned", rows=gone)
+    log.info("pruned", **gone)
 
 
 def _delete(model: Any, old: sa.ColumnElement[bool]) -> int:

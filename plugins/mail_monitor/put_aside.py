@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 import sqlalchemy as sa
+from flask import current_app
 from sqlalchemy.orm import Session
 
 from app import clock
@@ -19,7 +20,6 @@ from plugins.mail_monitor.senders import Unknown
 from plugins.mail_monitor.turns import Turn
 from plugins.mail_monitor.waiting import Quarantined, QuarantineState, Stub, StubAddress
 
-STUBS_KEPT = timedelta(days=30)
 QUARANTINE_KEPT = timedelta(days=30)
 
 
@@ -56,10 +56,10 @@ def quarantine(
 
 def keep_stubs(session: Session, source: Source, place: FolderPlace, items: Iterable[Item]) -> int:
     """Keep headers of strangers for as long as they may still become customers; answers how many."""
-    now = clock.now()
+    now, kept = clock.now(), timedelta(days=current_app.config["SETTINGS"].keep_strangers_days)
     rows, keys = [], {}
     for item in items:
-        expires_at = item.received_at + STUBS_KEPT
+        expires_at = item.received_at + kept
         if not is_stub(item) or expires_at <= now:
             continue
         assert isinstance(item.decision, Unknown)

@@ -1,6 +1,6 @@
 """Unknown senders: who wrote and is no customer, and saying that one of them is."""
 
-from flask import Response, flash, g, render_template, request, url_for
+from flask import Response, current_app, flash, g, render_template, request, url_for
 from flask_login import current_user
 
 from app.access import OFFICE, allow
@@ -12,7 +12,6 @@ from plugins.mail_monitor import strangers as service
 from plugins.mail_monitor.address_lists import address_key
 from plugins.mail_monitor.asked import chosen_customer, page_number
 from plugins.mail_monitor.pages import pages
-from plugins.mail_monitor.put_aside import STUBS_KEPT
 
 PER_PAGE = 25
 
@@ -29,7 +28,7 @@ def list_strangers() -> str:
         found=found,
         keys=keys,
         counts=service.counts(g.account.id, keys.values()),
-        days=STUBS_KEPT.days,
+        days=current_app.config["SETTINGS"].keep_strangers_days,
     )
 
 

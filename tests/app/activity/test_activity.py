@@ -281,6 +281,17 @@ class TestTheAudit:
         assert rows[0]["actor"].startswith("'=cmd")
         assert answer.headers["Content-Disposition"].startswith("attachment; filename=audit-acme-")
 
+    @pytest.mark.parametrize(
+        "path", ["activity/audit.csv?outcome=refused", "customers/export.csv?q=quill", "invoices/export.csv"]
+    )
+    def test_who_takes_a_list_along_is_written_down(self, ana: Visitor, path: str) -> None:
+        assert ana.get(f"/acme/{path}").status_code == 200
+
+        newest = db.session.scalars(sa.select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+        assert newest is not None
+        assert (newest.action, newest.actor) == ("list_saved", "ana@acme.example")
+        assert newest.details["file"].endswith(".csv")
+
     @pytest.mark.parametrize("role", [Role.ADMIN, Role.MAIL_ADMIN])
     def test_it_is_for_operators(self, cast: Cast, sign_in: SignIn, role: Role) -> None:
         visitor = sign_in(cast.staff[role])

@@ -50,6 +50,20 @@ def test_old_tries_and_sign_ins_go_and_the_audit_stays(cast: Cast) -> None:
     assert db.session.scalar(sa.select(sa.func.count()).select_from(Attempt)) == 1
     assert set(db.session.scalars(sa.select(SignIn.token_hash))) == {"new", "ended-now"}
     assert db.session.scalar(sa.select(sa.func.count()).select_from(AuditEntry).where(AuditEntry.action == "sign_in"))
+    [entry] = db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "pruned"))
+    assert entry.details == {"rows": {"attempts": 1, "sign_ins": 2}}
+
+
+def test_how_long_things_are_kept_is_a_setting(app: Flask, cast: Cast, monkeypatch: pytest.MonkeyPatch) -> None:
+    longer = app.config["SETTINGS"].model_copy(update={"keep_tries_days": 10})
+    monkeypatch.setitem(app.config, "SETTINGS", longer)
+    with unit_of_work() as session:
+        for days in (9, 11):
+            session.add(Attempt(kind="sign_in", subject="x", at=clock.now() - timedelta(days=days)))
+
+    pruning.prune()
+
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Attempt)) == 1
 
 
 def test_old_letters_lose_their_text_and_keep_that_they_were_sent(cast: Cast) -> None:
