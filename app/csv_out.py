@@ -5,10 +5,10 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from flask import Response, request, stream_with_context
+from flask import Response, g, request, stream_with_context
 
 from app import audit
-from app.db import unit_of_work
+from app.db import db, unit_of_work
 
 # What a spreadsheet takes for the beginning of a formula, behind blanks too (OWASP, "CSV Injection").
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\0")
@@ -22,6 +22,7 @@ def csv_file(rows: Iterable[Sequence[Any]], file_name: str) -> Response:
     """
     with unit_of_work():
         audit.record("list_saved", file=file_name, narrowed_by=request.args.to_dict())
+    db.session.refresh(g.account)  # the rows ask for it while the answer goes out, when no session would load it
     answer = Response(stream_with_context(_pieces(rows)), mimetype="text/csv")
     answer.headers.set("Content-Disposition", "attachment", filename=file_name)
     return answer
