@@ -12,6 +12,7 @@ from plugins.nexudus import (
     jobs,
     outlook,
     panels,
+    reconciliation_routes,
     routes,
     timeline,
     troubles,
@@ -45,6 +46,7 @@ plugin = Plugin(
     charts=outlook.charts,
     timeline=(TimelinePart("links", "Links", timeline.moments),),
     gauges=figures.gauges,
+    prune=figures.prune,
     hears={CustomerActivated: jobs.link_customer},
     due=(
         DueRows(
@@ -57,4 +59,4 @@ plugin = Plugin(
     before_switching_off=panels.before_switching_off,
 )
 
-__all__ = ["export_routes", "plugin", "routes"]
+__all__ = ["export_routes", "plugin", "reconciliation_routes", "routes"]

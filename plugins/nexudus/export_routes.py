@@ -8,6 +8,7 @@ from flask_wtf import FlaskForm
 
 from app import audit
 from app.access import OFFICE, OPERATORS, allow
+from app.asked import page_number
 from app.billing import invoices
 from app.billing.models import InvoiceStatus
 from app.db import unit_of_work
@@ -33,7 +34,7 @@ def exports() -> str:
         ready=runs.ready_to_go(connection),
         opening=runs.next_opening(connection),
         months=export_reports.calendar(connection),
-        listed=export_reports.runs_page(connection, _page_number()),
+        listed=export_reports.runs_page(connection, page_number()),
         causes=export_reports.held_by_cause(connection),
         counts=export_reports.counts(connection),
     )
@@ -69,7 +70,7 @@ def export_run(run_id: int) -> str:
         "nexudus/_export_run.html",
         connection=connection,
         sums=export_reports.sums_of(connection, [run])[0],
-        listed=export_reports.exports_page(connection, _page_number(), run=run),
+        listed=export_reports.exports_page(connection, page_number(), run=run),
         remote_url=remote_invoice_url,
         causes=export_reports.CAUSES,
         other_cause=export_reports.OTHER_CAUSE,
@@ -86,7 +87,7 @@ def held() -> str:
         connection=connection,
         code=code,
         causes_held=export_reports.held_by_cause(connection),
-        listed=export_reports.exports_page(connection, _page_number(), state=ExportState.HELD, code=code),
+        listed=export_reports.exports_page(connection, page_number(), state=ExportState.HELD, code=code),
         remote_url=remote_invoice_url,
         causes=export_reports.CAUSES,
         other_cause=export_reports.OTHER_CAUSE,
@@ -225,10 +226,6 @@ def _tax_product(row_id: int) -> TaxProduct:
 
 def _connection() -> Connection:
     return connecting.needed(g.installation)
-
-
-def _page_number() -> int:
-    return request.args.get("page", 1, type=int)
 
 
 def _back(invoice_id: int, sentence: str, kind: str = "done") -> Response:

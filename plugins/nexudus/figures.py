@@ -1,13 +1,17 @@
-"""Figures of this plugin for `/metrics`, over all accounts."""
+"""Figures of this plugin for `/metrics`, over all accounts, and what may go every night."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import sqlalchemy as sa
 
 from app import clock
 from app.db import db
-from app.plugin import Gauge
+from app.plugin import Delete, Gauge
 from plugins.nexudus.models import Connection, ExportRun, ExportState, InvoiceExport
+from plugins.nexudus.reconciliations import ReconciledInvoice, Reconciliation
+
+RECONCILIATIONS_KEPT = timedelta(days=90)  # asking again costs a press
 
 
 def gauges() -> list[Gauge]:
@@ -42,3 +46,11 @@ def _gauges() -> Iterator[Gauge]:
         sa.select(sa.func.count()).where(Connection.ended_at.is_(None), Connection.failing_since.is_not(None))
     )
     yield Gauge("connections_failing", "Connections that get no answer or are not let in.", (), [((), failing or 0)])
+
+
+def prune(delete: Delete) -> dict[str, int]:
+    """Reconciliations after three months."""
+    old = Reconciliation.asked_at < clock.now() - RECONCILIATIONS_KEPT
+    ids = sa.select(Reconciliation.id).where(old)
+    rows = delete(ReconciledInvoice, ReconciledInvoice.reconciliation_id.in_(ids))
+    return {"reconciled_invoices": rows, "reconciliations": delete(Reconciliation, old)}

@@ -1,6 +1,6 @@
 """The plugin's forms."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask_wtf import FlaskForm
@@ -68,6 +68,15 @@ class ArrivalForm(FlaskForm):
 
 class HoldForm(FlaskForm):
     reason = StringField("Why", [Optional(), can_be_typed])
+
+
+class PeriodForm(FlaskForm):
+    period = SelectField("Period", [InputRequired("Choose a month or a window.")])
+
+    def offer(self, periods: Iterable[tuple[str, str]]) -> None:
+        """Offer these periods, each a name and its words."""
+        choices: Any = dict(periods)
+        self.period.choices = choices
 
 
 class ProductForm(FlaskForm):

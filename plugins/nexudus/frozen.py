@@ -157,6 +157,11 @@ def marker_for(account_slug: str, number: str) -> str:
     return f"{plain[: LONGEST_MARKER - HASH_DIGITS - 1]}-{digest}"
 
 
+def marker_start(account_slug: str) -> str:
+    """What every marker of an account begins with, a cut one too."""
+    return f"{account_slug}:"[: LONGEST_MARKER - HASH_DIGITS - 1]
+
+
 def tag(marker: str, position: int) -> str:
     """What the description of a line ends in."""
     return f"({marker} #{position})"

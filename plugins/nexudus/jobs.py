@@ -11,7 +11,7 @@ from app.errors import Capped, NotSent, OutcomeUnknown, Outside, SignInNeeded
 from app.installations.models import Installation, InstallationState
 from app.installations.services import connected, needs_attention
 from app.work import LeaseLost
-from plugins.nexudus import connecting, exporting, linking, links, troubles
+from plugins.nexudus import connecting, exporting, linking, links, reconciling, troubles
 from plugins.nexudus.models import Connection
 from plugins.nexudus.session import Turn, turn
 
@@ -40,10 +40,10 @@ def work_on_connection(connection_id: int) -> None:
 
 
 def _slice(mine: Turn, asked_for: datetime | None) -> None:
-    """Linking, handing over, keeping the sign-in alive; what fails in one does not hold the others up."""
+    """Linking, handing over, keeping the sign-in alive, reconciling; what fails in one does not hold the others up."""
     wishes: list[datetime] = []
     trouble: Outside | None = None
-    for work in (linking.work, exporting.work, connecting.keep_alive):
+    for work in (linking.work, exporting.work, connecting.keep_alive, reconciling.work):
         try:
             wish = work(mine)
         except (Capped, SignInNeeded) as error:

@@ -155,6 +155,22 @@ class InvoiceThere(Owned):
     currency_id: Id | None = None
 
 
+class InvoiceRow(Owned):
+    """An invoice in a list. `total` is None, and `says_reference` false, when such rows leave them out."""
+
+    number: Text = Field(default="", alias="InvoiceNumber")
+    reference: Text = Field(default="", alias="PurchaseOrder")
+    void: Flag = False
+    is_credit_note: Flag = Field(default=False, alias="CreditNote")
+    total: Amount | None = Field(default=None, alias="TotalAmount")
+    credited: Amount | None = Field(default=None, alias="CreditedAmount")
+    created_at: Moment | None = Field(default=None, alias="CreatedOn")
+
+    @property
+    def says_reference(self) -> bool:
+        return "reference" in self.model_fields_set
+
+
 class LineThere(Record):
     """A line of an invoice in Nexudus; `net` and `tax` in major units, `origin` the sale's unique id."""
 

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from babel.core import get_global
@@ -16,6 +16,7 @@ from plugins.nexudus.payloads import (
     Country,
     Currency,
     FinancialAccount,
+    InvoiceRow,
     InvoiceThere,
     LineThere,
     Me,
@@ -34,6 +35,7 @@ B = TypeVar("B", TaxRate, Product, FinancialAccount)
 M = TypeVar("M", Sale, InvoiceThere)
 
 PAGE_SIZE = 200
+MINUTE = timedelta(minutes=1)  # filters are written to the minute before
 MOST_PAGES = 500  # far above any real list that is read whole
 
 BUSINESSES = "/api/sys/businesses"
@@ -164,6 +166,14 @@ class Reading(Wire):
             filters.append({"from_CoworkerInvoice_CreatedOn": _written(since)})
         found = self._of_member(INVOICES, InvoiceThere, "CoworkerInvoice_Coworker", member_id, filters)
         return [invoice for invoice in found if reference in (invoice.reference, invoice.number)]
+
+    def invoices_page(self, page: int, size: int, since: datetime, until: datetime) -> Page[InvoiceRow]:
+        """One page, from page 1 on, of all invoices made from `since` until `until`, and some around these moments."""
+        filters = {
+            "from_CoworkerInvoice_CreatedOn": _written(since),
+            "to_CoworkerInvoice_CreatedOn": _written(until + MINUTE),
+        }
+        return self._page(INVOICES, InvoiceRow, page, size, filters)
 
     def invoice_lines(self, invoice_id: int) -> list[LineThere]:
         found = self._all(LINES, LineThere, CoworkerInvoiceLine_CoworkerInvoice=invoice_id)

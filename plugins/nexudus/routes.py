@@ -8,10 +8,11 @@ from flask_wtf import FlaskForm
 
 from app.access import OFFICE, OPERATORS, allow
 from app.accounts.signing_in import count_try
+from app.asked import page_number
 from app.billing import customers
 from app.billing.models import Customer
 from app.db import end_reading, unit_of_work
-from app.errors import Conflict, InvalidInput, NotFound, Outside, SignInNeeded, TooManyTries
+from app.errors import Conflict, NotFound, Outside, SignInNeeded, TooManyTries
 from app.htmx import asks_for_partial, go_to, page_or_partial, partial_elsewhere, partial_with_event
 from app.installations.models import Installation
 from plugins.nexudus import by_hand, connecting, linking, links, listing_pages, panels
@@ -103,7 +104,7 @@ def disconnect() -> Answer:
 @allow(OFFICE)
 def members() -> str:
     """Who is linked, who is not, and how the last run went or goes."""
-    context = listing_pages.members_page(_connection(), request.args.get("show", "linked"), _page_number())
+    context = listing_pages.members_page(_connection(), request.args.get("show", "linked"), page_number())
     return page_or_partial("nexudus/members.html", "nexudus/_members.html", **context)
 
 
@@ -229,13 +230,6 @@ def _connection() -> Connection:
 def not_connected(error: connecting.NotConnected) -> Answer:
     """Pages of the plugin before there is a connection: what they are for, and how to get one."""
     return page_or_partial("nexudus/not_connected.html", "nexudus/_not_connected.html"), error.status
-
-
-def _page_number() -> int:
-    try:
-        return max(1, int(request.args.get("page", "1")))
-    except ValueError as error:
-        raise InvalidInput("A page number is a whole number.") from error
 
 
 def _connect_page(

@@ -27,6 +27,9 @@ class Verify:
     key: str = "verify"
 
     def call(self, remote: Nexudus, intent: Intent) -> Result:
+        return self.compare(remote)
+
+    def compare(self, remote: Nexudus) -> Result:
         """What stands there: `invoice_id`, `number`, `net_minor`, `tax_minor`, `total_minor`, `draft`, `shared`."""
         there = remote.invoice(self.remote_id)
         lines = remote.invoice_lines(self.remote_id)
@@ -40,7 +43,7 @@ class Verify:
 
     def look_up(self, remote: Nexudus, intent: Intent) -> Result | None:
         """Reading again is all it takes."""
-        return self.call(remote, intent)
+        return self.compare(remote)
 
     def _compare_head(self, there: InvoiceThere) -> None:
         if there.void:
@@ -91,7 +94,8 @@ class Verify:
             )
 
     def _refused(self, sentence: str, code: str, there: InvoiceThere) -> Refused:
-        return Refused(sentence, code=code, invoice_id=there.id, number=there.number)
+        stands_at = Money.nearest(there.total, self.frozen.currency).minor
+        return Refused(sentence, code=code, invoice_id=there.id, number=there.number, stands_at=stands_at)
 
 
 def _amounts(there: InvoiceThere, ours: Sequence[LineThere], currency: str, *, shared: bool) -> dict[str, int]:

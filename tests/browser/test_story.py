@@ -24,6 +24,7 @@ PAGES = [
     "/nexudus/exports",
     "/nexudus/exports/now",
     "/nexudus/exports/held",
+    "/nexudus/reconciliation",
     "/customers/1",
 ]
 

@@ -34,6 +34,11 @@ INVENTIONS: tuple[tuple[str, str, str], ...] = (
     (UNKNOWN, "Lists", "Text filters compare exactly, case included."),
     (UNKNOWN, "Lists", "dir understands Descending, desc and -1; everything else is ascending."),
     (
+        UNKNOWN,
+        "Lists",
+        "Rows leave out collections, and three fields of charges that were seen missing. Nexudus may leave out more.",
+    ),
+    (
         SEEN,
         "Lists",
         "Charges need a filter by location; lines and histories one by invoice; settings ignore every filter.",
@@ -73,6 +78,11 @@ INVENTIONS: tuple[tuple[str, str, str], ...] = (
     ),
     (UNKNOWN, "Invoices", "Lines can be added and changed until the invoice is paid or void."),
     (UNKNOWN, "Invoices", "Deleting one makes its sales and charges pending again; voiding and cancelling do not."),
+    (
+        UNKNOWN,
+        "Invoices",
+        "A credit note carries the order number of its invoice, whose CreditedAmount is its total from then on.",
+    ),
     (INFERRED, "Invoices", "A mail to the customer is a line in the invoice's history. Nobody's card is charged."),
     (
         INFERRED,
