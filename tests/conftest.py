@@ -19,6 +19,7 @@ from app.accounts.models import User
 from app.billing.models import Customer
 from app.config import Settings
 from app.db import db, write_access
+from app.plugin import Registry
 from tests import cast as people
 from tests.visitors import HeardBell, Visitor, apart
 
@@ -78,6 +79,9 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def build_app(data_dir: Path) -> Callable[..., Flask]:
     """Make an app; `database_url`, `plugins` and every other setting may be said."""
+    # All tables are known before the first database gets them: an app with other plugins may be made later, and from
+    # then on every test would empty tables that its own database lacks.
+    Registry.load(Settings.model_fields["plugins"].default)
 
     def build(**settings: Any) -> Flask:
         given = {"data_dir": data_dir, "log_level": "error", **UNHURRIED, **settings}

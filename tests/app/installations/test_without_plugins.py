@@ -4,6 +4,7 @@ import pytest
 from flask import Flask
 
 from app.accounts.models import User
+from app.db import db
 from tests import make
 from tests.cast import Cast
 from tests.visitors import Visitor
@@ -50,3 +51,11 @@ def test_every_page_works_and_none_mentions_a_plugin(bare: Flask, cast: Cast) ->
         assert answer.status_code == (404 if path.endswith("nothing-here") else 200), path
         assert "nexudus" not in answer.text.lower(), path
         assert "example says" not in answer.text.lower(), path
+
+
+def test_an_app_with_plugins_that_is_made_later_brings_no_table_that_others_lack(
+    app: Flask, build_app: Callable[..., Flask], database_url: str
+) -> None:
+    known = set(db.metadata.tables)
+    build_app(database_url=database_url)
+    assert set(db.metadata.tables) == known
