@@ -10,7 +10,7 @@ from app.billing.models import Customer
 from app.db import db, unit_of_work
 from benchmarks.stage import MeteredSandbox, Sizes, Stage, Stages, customer_rows, email_of, insert
 from benchmarks.table import Measured
-from plugins.nexudus import exporting, linking, runs
+from plugins.nexudus import exporting, link_runs, linking, runs
 from plugins.nexudus.models import Connection, ExportState, InvoiceExport
 from plugins.nexudus.session import turn
 from tests import make
@@ -33,7 +33,7 @@ def _handing_over(profile: str, count: int, stages: Stages) -> Measured:
         insert(Customer, customer_rows(stage.cast, CUSTOMERS))
         sandbox.add_members(email_of(number) for number in range(CUSTOMERS))
         with unit_of_work():
-            linking.start(connection)
+            link_runs.start(connection)
         with turn(connection.id, 3600) as mine:
             assert mine is not None
             linking.work(mine)

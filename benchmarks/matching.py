@@ -12,7 +12,7 @@ from app.billing.models import Customer
 from app.db import db, unit_of_work, write_access
 from benchmarks.stage import MeteredSandbox, Sizes, Stages, customer_rows, email_of, insert, settle
 from benchmarks.table import Measured
-from plugins.nexudus import linking, matching
+from plugins.nexudus import link_runs, linking, matching
 from plugins.nexudus.models import Connection, How, LinkRun, LinkState, MemberLink, SeenMember
 from plugins.nexudus.session import turn
 
@@ -77,7 +77,7 @@ def _whole_run(count: int, stages: Stages) -> Measured:
         yardstick = _bare_run(connection, count)
 
         with unit_of_work():
-            linking.start(connection)
+            link_runs.start(connection)
         sandbox.reset()
         begun = time.perf_counter()
         with turn(connection.id, 3600) as mine:

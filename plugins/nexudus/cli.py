@@ -12,7 +12,7 @@ from app.db import db, end_reading, unit_of_work
 from app.errors import InvalidInput, NotFound
 from app.installations import services as installations
 from app.installations.models import Installation
-from plugins.nexudus import connecting, export_cli, foreground, linking, listing_pages, matching
+from plugins.nexudus import connecting, export_cli, foreground, link_runs, linking, listing_pages, matching
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import Connection, Issue, LinkRun, LinkState, MemberLink, SeenMember, Writer
 from plugins.nexudus.session import door
@@ -81,8 +81,8 @@ def link(slug: str, dry_run: bool) -> dict[str, Any]:
     if dry_run:
         return _planned(db.session.get_one(Connection, connection_id))
     with unit_of_work() as session:
-        run_id = linking.start(session.get_one(Connection, connection_id), "command line").id
-    foreground.to_the_end(connection_id, linking.work, lambda: linking.open_run(connection_id) is None)
+        run_id = link_runs.start(session.get_one(Connection, connection_id), "command line").id
+    foreground.to_the_end(connection_id, linking.work, lambda: link_runs.open_run(connection_id) is None)
     run = db.session.get_one(LinkRun, run_id)
     skipped = db.session.execute(
         sa.select(Customer.email, MemberLink.reason)

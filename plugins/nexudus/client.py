@@ -14,18 +14,10 @@ from app.effects import Intent
 from plugins.nexudus import answers
 from plugins.nexudus.answers import Call
 from plugins.nexudus.envelopes import MutationAnswer
-from plugins.nexudus.payloads import (
-    MemberChanges,
-    NewInvoice,
-    NewLine,
-    NewMember,
-    NewProduct,
-    NewSale,
-    Record,
-    Sent,
-)
+from plugins.nexudus.payloads import Record
 from plugins.nexudus.probing import Probing
 from plugins.nexudus.reading import INVOICES, LINES, MEMBERS, PRODUCTS, SALES, THINGS
+from plugins.nexudus.sent import MemberChanges, NewInvoice, NewLine, NewMember, NewProduct, NewSale, Sent
 from plugins.nexudus.wire import Permit, TokenSource
 
 __all__ = ["Nexudus", "Permit", "TokenSource"]

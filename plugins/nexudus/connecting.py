@@ -17,7 +17,7 @@ from app.installations.models import Installation
 from app.memo import once_a_page
 from app.money import Money
 from app.plugin import State
-from plugins.nexudus import linking, runs
+from plugins.nexudus import link_runs, runs
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import Connection, Issue, LinkState, MemberLink, Writer
@@ -142,7 +142,7 @@ def connect(
     if is_new_start:
         _bill_the_linked(connection)
     audit.record("connected", connection, actor=by or None, business=found.business_name, new_start=is_new_start)
-    linking.start(connection, by)
+    link_runs.start(connection, by)
     return connection
 
 
@@ -209,9 +209,9 @@ def _end(connection: Connection) -> None:
     connection.ended_at, connection.due_at = clock.now(), None
     _interrupt(connection)
     connection.access_token = connection.refresh_token = None
-    run = linking.open_run(connection.id)
+    run = link_runs.open_run(connection.id)
     if run is not None:
-        run.ended_at, run.counts = clock.now(), linking.counts(run)
+        run.ended_at, run.counts = clock.now(), link_runs.counts(run)
     runs.let_go(connection)
     audit.record("disconnected", connection, business=connection.business_name)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from app.money import Money
-from plugins.nexudus.payloads import NewInvoice, NewLine, NewSale
+from plugins.nexudus.sent import NewInvoice, NewLine, NewSale
 
 LONGEST_MARKER = 40
 HASH_DIGITS = 8

@@ -11,7 +11,7 @@ from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.errors import NotFound
 from app.memo import once_a_page
-from plugins.nexudus import linking, matching
+from plugins.nexudus import link_runs, matching
 from plugins.nexudus.addresses import remote_member_url
 from plugins.nexudus.models import Connection, LinkRun, LinkState, MemberLink
 
@@ -49,7 +49,7 @@ def members_page(connection: Connection, show: str, page: int) -> dict[str, obje
     states = next((states for key, _, states in TABS if key == show), None)
     if states is None:
         raise NotFound
-    run = linking.last_run(connection.id)
+    run = link_runs.last_run(connection.id)
     counts = state_counts(connection)
     tabs = [(key, label, sum(counts.get(state, 0) for state in of)) for key, label, of in TABS[:-1]]
     tabs.append(("not_linked", TABS[-1][1], not_connected(connection)))
@@ -66,7 +66,7 @@ def members_page(connection: Connection, show: str, page: int) -> dict[str, obje
         ],
         "listed": listed,
         "run": run,
-        "progress": linking.progress(run) if run and run.ended_at is None else None,
+        "progress": link_runs.progress(run) if run and run.ended_at is None else None,
         "new_members": _created_in(run) if run and run.ended_at else [],
     }
 
@@ -81,7 +81,7 @@ def plan(connection: Connection) -> dict[str, object]:
         ),
         "linked": counts.get(LinkState.LINKED, 0),
         "billed_here": counts.get(LinkState.BILLED_HERE, 0),
-        "run": linking.open_run(connection.id),
+        "run": link_runs.open_run(connection.id),
     }
 
 

@@ -10,7 +10,8 @@ from app.errors import Refused
 from app.typed import email_key
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.models import Connection, SeenMember
-from plugins.nexudus.payloads import Member, NewMember
+from plugins.nexudus.payloads import Member
+from plugins.nexudus.sent import NewMember
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from plugins.nexudus import (
     connecting,
     export_panels,
     export_reports,
-    linking,
+    link_runs,
     links,
     listing_pages,
     runs,
@@ -37,7 +37,7 @@ def systems_panel(installation: Installation, _row: object) -> str:
 
 def connected_facts(installation: Installation, connection: Connection) -> dict[str, object]:
     """Which business, since when, what the cut-over leaves behind, how invoices go and when."""
-    run = linking.last_run(connection.id)
+    run = link_runs.last_run(connection.id)
     return {
         "installation": installation,
         "connection": connection,
@@ -48,7 +48,7 @@ def connected_facts(installation: Installation, connection: Connection) -> dict[
         "linked": listing_pages.state_counts(connection).get(LinkState.LINKED, 0),
         "not_connected": listing_pages.not_connected(connection),
         "run": run,
-        "progress": linking.progress(run) if run and run.ended_at is None else None,
+        "progress": link_runs.progress(run) if run and run.ended_at is None else None,
         "how_invoices_arrive": Markup(export_panels.how_invoices_arrive(connection)),  # noqa: S704  # rendered template
         "business_url": addresses.remote_business_url(connection),
     }

@@ -12,18 +12,14 @@ import sqlalchemy as sa
 from app import audit, clock
 from app.billing.models import Invoice
 from app.db import db, unit_of_work
-from app.effects import finished_steps
-from app.errors import Refused
 from app.money import Money
-from plugins.nexudus import exporting, runs
-from plugins.nexudus.differences import ACCEPTED, CREDITED, NOT_COUNTED, STANDS_ALL_THE_SAME
-from plugins.nexudus.frozen import marker_start, thaw
+from plugins.nexudus import runs, second_looks
+from plugins.nexudus.differences import CREDITED, NOT_COUNTED
 from plugins.nexudus.models import Connection, ExportState, InvoiceExport, LinkState, MemberLink
-from plugins.nexudus.payloads import InvoiceRow, InvoiceThere
+from plugins.nexudus.payloads import InvoiceRow
 from plugins.nexudus.periods import Period
 from plugins.nexudus.reconciliations import Phase, ReconciledInvoice, Reconciliation
 from plugins.nexudus.session import Turn
-from plugins.nexudus.verifying import Verify
 
 PAGE = 200
 
@@ -67,7 +63,7 @@ def work(turn: Turn) -> datetime | None:
             _gather(turn, report.id)
         elif report.phase == Phase.LISTING:
             _list_a_page(turn, report.id)
-        elif not _check_the_next(turn, report.id):
+        elif not second_looks.take_the_next(turn, report.id):
             _end(turn, report.id)
     return None
 
@@ -191,12 +187,8 @@ def _may_be_ours(report: Reconciliation, row: InvoiceRow, members: set[int]) -> 
     if row.created_at is not None and not report.begins <= row.created_at < report.ends:
         return False
     if row.says_reference:
-        return row.reference.startswith(_our_start(report))
+        return row.reference.startswith(second_looks.our_start(report))
     return row.member_id in members
-
-
-def _our_start(report: Reconciliation) -> str:
-    return marker_start(report.connection.installation.account.slug)
 
 
 def _linked_among(report: Reconciliation, member_ids: set[int]) -> set[int]:
@@ -208,106 +200,6 @@ def _linked_among(report: Reconciliation, member_ids: set[int]) -> set[int]:
         )
     )
     return {member_id for member_id in rows if member_id is not None}
-
-
-def _check_the_next(turn: Turn, report_id: int) -> bool:
-    """Read one invoice by id that the listing did not settle; False when none is left."""
-    one = db.session.scalar(
-        sa.select(ReconciledInvoice)
-        .where(ReconciledInvoice.reconciliation_id == report_id, ReconciledInvoice.is_checked.is_(False))
-        .order_by(ReconciledInvoice.id)
-        .limit(1)
-    )
-    if one is None:
-        return False
-    if one.here_minor is None:
-        _look_at_a_stray(turn, report_id, one.id, one.remote_id)
-    else:
-        _look_at_ours(turn, one)
-    return True
-
-
-def _look_at_ours(turn: Turn, one: ReconciledInvoice) -> None:
-    row_id, remote_id = one.id, one.remote_id
-    export = db.session.scalars(sa.select(InvoiceExport).where(InvoiceExport.invoice_id == one.invoice_id)).one()
-    accepted, frozen = export.remote_total_minor, thaw(export.frozen)
-    reference = finished_steps(exporting.subject_of(export)).get("reference", {})
-    db.session.rollback()
-    there_minor: int | None = None
-    code, note, number = "", "", ""
-    try:
-        found = Verify(frozen, remote_id, tuple(reference.get("origins", ()))).compare(turn.remote)
-    except Refused as error:
-        code, note, number = error.code, error.sentence, str(error.details.get("number", ""))
-        if code == "total_differs":
-            there_minor = int(error.details["total_minor"])
-            code = ACCEPTED if there_minor == accepted else code
-        elif code in STANDS_ALL_THE_SAME:
-            there_minor = error.details.get("stands_at")
-    else:
-        there_minor, number = int(found["total_minor"]), str(found["number"])
-    with unit_of_work() as session:
-        turn.lease.renew()
-        one = session.get_one(ReconciledInvoice, row_id)
-        one.there_minor, one.code, one.note, one.is_checked = there_minor, code, note[:400], True
-        one.remote_number = number[:80] or one.remote_number
-
-
-def _look_at_a_stray(turn: Turn, report_id: int, row_id: int, remote_id: int) -> None:
-    """An invoice there that nothing here was closed with: say what it is, or forget it when it is none of ours."""
-    db.session.rollback()
-    there = _invoice_there(turn, remote_id)
-    with unit_of_work() as session:
-        turn.lease.renew()
-        report, one = session.get_one(Reconciliation, report_id), session.get_one(ReconciledInvoice, row_id)
-        if there is None or there.void or not there.reference.startswith(_our_start(report)):
-            session.delete(one)
-            return
-        export = session.scalar(
-            sa.select(InvoiceExport).where(
-                InvoiceExport.account_id == report.account_id, InvoiceExport.marker == there.reference
-            )
-        )
-        invoice = export.invoice if export is not None else _invoice_called(report, there.reference)
-        one.invoice_id = invoice.id if invoice is not None else None
-        one.customer_id = invoice.customer_id if invoice is not None else _customer_of(report, there.member_id)
-        one.there_minor = Money.nearest(there.total, report.connection.currency).minor
-        one.remote_number, one.is_checked = there.number[:80], True
-        one.code, one.note = _what_it_is(export, invoice, there)
-
-
-def _invoice_there(turn: Turn, remote_id: int) -> InvoiceThere | None:
-    try:
-        return turn.remote.invoice(remote_id)
-    except Refused as error:
-        if error.code != "not_found":
-            raise
-        return None
-
-
-def _what_it_is(export: InvoiceExport | None, invoice: Invoice | None, there: InvoiceThere) -> tuple[str, str]:
-    if invoice is None:
-        return "nobodys", f"It carries {there.reference}, and no invoice here has that number."
-    if export is None:
-        return "not_sent", f"{invoice.number} was not handed over."
-    if export.state == ExportState.EXPORTED:
-        return "twice", f"{invoice.number} was closed with {export.remote_number}."
-    return "not_closed", f"{invoice.number} is not closed here yet."
-
-
-def _invoice_called(report: Reconciliation, reference: str) -> Invoice | None:
-    number = reference.removeprefix(_our_start(report))
-    return db.session.scalar(
-        sa.select(Invoice).where(Invoice.account_id == report.account_id, Invoice.number == number)
-    )
-
-
-def _customer_of(report: Reconciliation, member_id: int) -> int | None:
-    return db.session.scalar(
-        sa.select(MemberLink.customer_id).where(
-            MemberLink.connection_id == report.connection_id, MemberLink.member_id == member_id
-        )
-    )
 
 
 def _end(turn: Turn, report_id: int) -> None:

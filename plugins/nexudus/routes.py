@@ -15,7 +15,7 @@ from app.db import end_reading, unit_of_work
 from app.errors import Conflict, NotFound, Outside, SignInNeeded, TooManyTries
 from app.htmx import asks_for_partial, go_to, page_or_partial, partial_elsewhere, partial_with_event
 from app.installations.models import Installation
-from plugins.nexudus import by_hand, connecting, linking, links, listing_pages, panels
+from plugins.nexudus import by_hand, connecting, link_runs, links, listing_pages, panels
 from plugins.nexudus.forms import ConnectForm, LinkForm, UnlinkForm
 from plugins.nexudus.models import Connection, Issue
 from plugins.nexudus.pages import pages
@@ -113,12 +113,12 @@ def members() -> str:
 def run_progress() -> Answer:
     """The run alone: asked for again while it moves; when it has ended the whole page comes anew."""
     connection = _connection()
-    run = linking.last_run(connection.id)
+    run = link_runs.last_run(connection.id)
     if run is None:
         raise NotFound
     if run.ended_at is not None or not asks_for_partial():
         return go_to(url_for(".members"))
-    return render_template("nexudus/_run_progress.html", run=run, progress=linking.progress(run))
+    return render_template("nexudus/_run_progress.html", run=run, progress=link_runs.progress(run))
 
 
 @pages.route("/members/connect", methods=["GET", "POST"])
@@ -135,7 +135,7 @@ def connect_members() -> Answer:
             **listing_pages.plan(connection),
         )
     with unit_of_work():
-        linking.start(_connection(), current_user.shown_name)
+        link_runs.start(_connection(), current_user.shown_name)
     return go_to(url_for(".members"))
 
 
@@ -218,7 +218,7 @@ def connect_again(customer_id: int) -> Answer:
     with unit_of_work():
         connection = _connection()
         links.look_again(connection, customers.get(g.account, customer_id))
-        linking.start(connection, current_user.shown_name, only_new=True)
+        link_runs.start(connection, current_user.shown_name, only_new=True)
     return _back_to(customer_id, "Looking for the member in Nexudus.")
 
 

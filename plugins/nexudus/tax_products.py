@@ -13,7 +13,8 @@ from app.effects import Done, Intent, Result, Step, Subject, carry_out, forget
 from app.errors import Refused
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.models import Connection, TaxProduct
-from plugins.nexudus.payloads import NewProduct, TaxRate
+from plugins.nexudus.payloads import TaxRate
+from plugins.nexudus.sent import NewProduct
 from plugins.nexudus.session import Turn
 
 KIND = "nexudus.product"

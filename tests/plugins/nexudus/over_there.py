@@ -8,11 +8,11 @@ from typing import Any
 from app.http import Door
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.frozen import BillTo, FrozenInvoice
-from plugins.nexudus.payloads import NewMember, NewProduct
 from plugins.nexudus.sandbox import create_sandbox
 from plugins.nexudus.sandbox.adapter import SandboxAdapter
 from plugins.nexudus.sandbox.seed import EMAIL, PASSWORD
 from plugins.nexudus.sandbox.space import Space
+from plugins.nexudus.sent import NewMember, NewProduct
 from plugins.nexudus.signing_in import Tokens, exchange_password, refresh
 from tests.plugins.nexudus.invoices import Line, frozen
 from tests.plugins.nexudus.scripted import BASE, INTENT, Permit

@@ -15,7 +15,7 @@ from urllib3.exceptions import NewConnectionError
 
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
 from app.work import LeaseLost
-from plugins.nexudus.payloads import NewMember
+from plugins.nexudus.sent import NewMember
 from tests.plugins.nexudus.scripted import INTENT, ME, Said, Wired, done, refused, rows
 
 NOW = datetime(2026, 1, 31, 6, 0, tzinfo=UTC)

@@ -7,9 +7,9 @@ import pytest
 
 from app import clock
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
-from plugins.nexudus.payloads import MemberChanges
 from plugins.nexudus.sandbox.auth import expire_access_tokens, revoke_refresh_tokens
 from plugins.nexudus.sandbox.seed import EMAIL, PASSWORD
+from plugins.nexudus.sent import MemberChanges
 from plugins.nexudus.signing_in import exchange_password
 from tests.plugins.nexudus.over_there import CLIENT_ID, OverThere
 from tests.plugins.nexudus.scripted import INTENT

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from app.errors import OutcomeUnknown
-from plugins.nexudus.payloads import MemberChanges, NewMember, NewProduct, NewSale
+from plugins.nexudus.sent import MemberChanges, NewMember, NewProduct, NewSale
 from tests.plugins.nexudus.scripted import INTENT, Said, Wired, done
 
 MEMBER = NewMember(
