@@ -7,9 +7,13 @@ from functools import wraps
 from typing import Any
 
 import click
+import structlog
 from flask.cli import with_appcontext
+from sqlalchemy.exc import OperationalError
 
 from app.errors import AppError
+
+log = structlog.get_logger()
 
 BUSY_EXIT = 3
 
@@ -18,6 +22,10 @@ class Busy(AppError):
     """Another run holds the connection; try again when it is done."""
 
     status = 409
+
+
+class DatabaseGone(AppError):
+    """Not reached, or locked for too long; nothing of the step at hand was saved."""
 
 
 def answers(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
@@ -35,6 +43,9 @@ def answers(function: Callable[..., Mapping[str, Any]]) -> Callable[..., None]:
             answer = function(*args, **options)
         except AppError as error:
             _fail(error, as_json=as_json)
+        except OperationalError as error:
+            log.exception("database_unavailable")
+            _fail(DatabaseGone(f"The database does not answer: {error.orig}"), as_json=as_json)
         else:
             click.echo(json.dumps(answer, default=str) if as_json else _in_words(answer))
 

@@ -32,7 +32,7 @@ def commands() -> None:
 
 @commands.command("add")
 @click.option("--account", "slug", required=True)
-@click.option("--file", "path", required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--file", "path", required=True, type=click.Path(path_type=Path))
 @click.option("--import-days", type=int, default=0, help="Also file what came in the last so many days, quietly.")
 @answers
 def add(slug: str, path: Path, import_days: int) -> dict[str, Any]:
@@ -145,6 +145,8 @@ def _settings(account: Account, path: Path) -> AccountSettings:
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         return _read(account, dict(values))
+    except OSError as error:
+        raise InvalidInput(f"{path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, TypeError, AttributeError) as error:
         raise InvalidInput(f"{path.name} cannot be read as settings: {error}") from error
 

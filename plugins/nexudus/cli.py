@@ -126,7 +126,8 @@ def status(slug: str) -> dict[str, Any]:
     installation = installations.installation_of(account.id, PLUGIN)
     connection = connecting.current(installation) if installation else None
     if installation is None or connection is None:
-        return {"state": installation.state.value if installation else "off", "links": {}, "exports": {}}
+        state = installation.state.value if installation else "off"
+        return {"state": state, "links": {}, "exports": {}, "next_window": None, "last_run": None}
     return {
         "state": installation.state.value,
         "links": {state.value: count for state, count in listing_pages.state_counts(connection).items()},
