@@ -1,6 +1,6 @@
 """What a reconciliation can find, in words: a title, and what to do about it."""
 
-ACCEPTED, CREDITED = "accepted", "credited_there"
+ACCEPTED, CREDITED, NOT_THERE = "accepted", "credited_there", "not_found"
 # Listed, but nobody has to do anything about them.
 NOT_COUNTED = ("", ACCEPTED, CREDITED)
 # It is not as it was handed over, and yet it stands there with its amount.
@@ -15,7 +15,7 @@ DIFFERENCES = {
     ),
     ACCEPTED: ("Another total, accepted", "Nothing: somebody accepted it when it was handed over."),
     CREDITED: ("Credited there", f"Nothing, when it was settled with credit. {_COPY}"),
-    "not_found": ("Gone from Nexudus", _COPY),
+    NOT_THERE: ("Gone from Nexudus", _COPY),
     "void_there": ("Voided there", _COPY),
     "other_customer": ("On another member there", "Move it to the right member in Nexudus."),
     "other_currency": ("In another currency there", "Correct the currency in Nexudus."),

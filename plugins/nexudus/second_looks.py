@@ -8,7 +8,7 @@ from app.effects import finished_steps
 from app.errors import Refused
 from app.money import Money
 from plugins.nexudus import exporting
-from plugins.nexudus.differences import ACCEPTED, STANDS_ALL_THE_SAME
+from plugins.nexudus.differences import ACCEPTED, NOT_THERE, STANDS_ALL_THE_SAME
 from plugins.nexudus.frozen import marker_start, thaw
 from plugins.nexudus.models import ExportState, InvoiceExport, MemberLink
 from plugins.nexudus.payloads import InvoiceThere
@@ -45,7 +45,8 @@ def _look_at_ours(turn: Turn, one: ReconciledInvoice) -> None:
     try:
         found = Verify(frozen, remote_id, tuple(reference.get("origins", ()))).compare(turn.remote)
     except Refused as error:
-        code, note, number = error.code, error.sentence, str(error.details.get("number", ""))
+        code, number = error.code, str(error.details.get("number", ""))
+        note = error.sentence if code != NOT_THERE else ""
         if code == "total_differs":
             there_minor = int(error.details["total_minor"])
             code = ACCEPTED if there_minor == accepted else code
@@ -87,7 +88,7 @@ def _invoice_there(turn: Turn, remote_id: int) -> InvoiceThere | None:
     try:
         return turn.remote.invoice(remote_id)
     except Refused as error:
-        if error.code != "not_found":
+        if error.code != NOT_THERE:
             raise
         return None
 
