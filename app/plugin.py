@@ -176,6 +176,9 @@ class Plugin:
     summary: str
     pages: Blueprint
     state: Callable[[Any], State]
+    hooks: Blueprint | None = (
+        None  # for other systems, at /webhooks/<path>/; their callers prove who they are themselves
+    )
     connect: str | None = None  # the endpoint behind the Connect button
     connect_roles: Allowed = OPERATORS
     menu: tuple[MenuEntry, ...] = ()
@@ -225,6 +228,9 @@ class Registry:
         app.extensions["plugins"] = self
         for plugin in self.plugins.values():
             app.register_blueprint(plugin.pages, url_prefix=f"/<account_slug>/{plugin.path}")
+            if plugin.hooks is not None:
+                app.register_blueprint(plugin.hooks, url_prefix=f"/webhooks/{plugin.path}")
+                app.extensions["csrf"].exempt(plugin.hooks)
             if plugin.commands is not None:
                 app.cli.add_command(plugin.commands)
 

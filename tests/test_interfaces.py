@@ -120,6 +120,10 @@ def test_addresses_exist_and_their_first_words_are_no_slugs(app: Flask) -> None:
     assert set(kept.split()) <= RESERVED_SLUGS
 
 
+def test_webhooks_of_nexudus_have_their_address(app: Flask) -> None:
+    assert app.url_map.bind("").match("/webhooks/nexudus/some-key", method="POST")
+
+
 def test_the_sandbox_takes_its_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "sys.argv", ["sandbox", "--port", "8400", "--profile", "classic-2020", "--limits", "documented"]

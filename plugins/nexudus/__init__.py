@@ -9,6 +9,7 @@ from plugins.nexudus import (
     export_panels,
     export_routes,
     figures,
+    hook_routes,
     jobs,
     outlook,
     panels,
@@ -26,6 +27,7 @@ plugin = Plugin(
     title="Nexudus",
     summary="Links customers to Nexudus members and hands their invoices over.",
     pages=pages,
+    hooks=hook_routes.addresses,
     state=connecting.state_of,
     connect=".connect",
     menu=(

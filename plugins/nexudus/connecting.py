@@ -208,7 +208,7 @@ def _interrupt(connection: Connection) -> None:
 def _end(connection: Connection) -> None:
     connection.ended_at, connection.due_at = clock.now(), None
     _interrupt(connection)
-    connection.access_token = connection.refresh_token = None
+    connection.access_token = connection.refresh_token = connection.hook_secret = None
     run = link_runs.open_run(connection.id)
     if run is not None:
         run.ended_at, run.counts = clock.now(), link_runs.counts(run)

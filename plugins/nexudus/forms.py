@@ -66,6 +66,12 @@ class ArrivalForm(FlaskForm):
     may_add_products = BooleanField("One product per tax rate may be added to the price list")
 
 
+class HookForm(FlaskForm):
+    """The secret that Nexudus signs its webhooks with; kept sealed and never drawn again."""
+
+    secret = PasswordField("Shared secret", [InputRequired("Type the shared secret."), Length(max=200)])
+
+
 class HoldForm(FlaskForm):
     reason = StringField("Why", [Optional(), can_be_typed])
 

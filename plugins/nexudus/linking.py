@@ -21,6 +21,7 @@ from plugins.nexudus.session import Turn
 
 BATCH = 500
 PAGE = 200
+LISTS_AGAIN = timedelta(seconds=60)
 OVERLAP = timedelta(minutes=10)  # clocks differ; a member changed just before the last listing is read again
 
 
@@ -49,7 +50,7 @@ def work(turn: Turn) -> datetime | None:
 
 
 def _run_for_the_new(turn: Turn) -> LinkRun | None:
-    """A run of its own accord when somebody became active, or a day's limit is over."""
+    """A run of its own accord when somebody became active, a day's limit is over, or Nexudus told of a change."""
     connection = db.session.get_one(Connection, turn.connection_id)
     waits = sa.select(MemberLink.id).where(
         MemberLink.connection_id == connection.id,
@@ -57,11 +58,20 @@ def _run_for_the_new(turn: Turn) -> LinkRun | None:
         MemberLink.retry_at <= clock.now(),
     )
     new = matching.never_looked_at(connection).limit(1)
-    if db.session.scalar(waits.limit(1)) is None and db.session.scalar(new) is None:
+    is_quiet = db.session.scalar(waits.limit(1)) is None and db.session.scalar(new) is None
+    if is_quiet and not _was_told(connection):
         return None
     with unit_of_work():
         turn.lease.renew()
         return link_runs.start(db.session.get_one(Connection, turn.connection_id), only_new=True)
+
+
+def _was_told(connection: Connection) -> bool:
+    """Whether a webhook came since the last listing, and that was a while ago: many come in a row."""
+    listed_at, heard_at = connection.members_listed_at, connection.heard_at
+    if heard_at is None or listed_at is None:
+        return False
+    return heard_at > listed_at and clock.now() >= listed_at + LISTS_AGAIN
 
 
 def _list_a_page(turn: Turn, run_id: int) -> None:
@@ -93,7 +103,7 @@ def _list_a_page(turn: Turn, run_id: int) -> None:
 
 def _match_a_batch(turn: Turn, run_id: int) -> None:
     run = db.session.get_one(LinkRun, run_id)
-    if run.last_customer_id == 0 and not run.only_new:
+    if run.last_customer_id == 0:
         _look_for_the_gone(turn, run_id)
     _ask_for_the_unlisted(turn, run_id)
     with unit_of_work() as session:
@@ -115,8 +125,13 @@ def _match_a_batch(turn: Turn, run_id: int) -> None:
 
 
 def _look_for_the_gone(turn: Turn, run_id: int) -> None:
-    """Linked members that the whole listing did not show, or showed as archived; the missing are asked for by id."""
+    """Linked members that the whole listing did not show, or showed as archived; the missing are asked for by id.
+
+    A listing of what changed shows who was archived since, and says nothing of all others.
+    """
     run = db.session.get_one(LinkRun, run_id)
+    archived_now = sa.and_(SeenMember.run_id == run_id, SeenMember.archived)
+    not_seen = sa.or_(SeenMember.run_id.is_distinct_from(run_id), SeenMember.archived)
     rows = db.session.execute(
         sa.select(MemberLink.id, MemberLink.member_id, SeenMember.archived, SeenMember.run_id)
         .outerjoin(
@@ -125,7 +140,7 @@ def _look_for_the_gone(turn: Turn, run_id: int) -> None:
         )
         .where(MemberLink.connection_id == run.connection_id, MemberLink.state == LinkState.LINKED)
         .where(MemberLink.member_id.is_not(None))
-        .where(sa.or_(SeenMember.run_id.is_distinct_from(run_id), SeenMember.archived))
+        .where(archived_now if run.only_new else not_seen)
     ).all()
     db.session.rollback()
     for link_id, member_id, archived, seen_in in rows:

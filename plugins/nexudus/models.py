@@ -63,6 +63,10 @@ class Connection(Base, Due, Leased):
     tokens_at: Mapped[datetime | None]
     connected_at: Mapped[datetime] = mapped_column(default=clock.now)
     ended_at: Mapped[datetime | None]
+    # Webhooks: the unguessable end of their address, what they are signed with, and when one last told something new.
+    hook_key: Mapped[str | None] = mapped_column(sa.String(48), unique=True)
+    hook_secret: Mapped[str | None] = mapped_column(sa.Text, info={"sealed": True})
+    heard_at: Mapped[datetime | None]
 
     writer: Mapped[Writer] = mapped_column(choice(Writer), default=Writer.AUTO)
     issue: Mapped[Issue] = mapped_column(choice(Issue), default=Issue.DRAFT)

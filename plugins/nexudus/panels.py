@@ -17,12 +17,14 @@ from plugins.nexudus import (
     connecting,
     export_panels,
     export_reports,
+    hooks,
     link_runs,
     links,
     listing_pages,
     runs,
 )
 from plugins.nexudus.by_hand import Found
+from plugins.nexudus.forms import HookForm
 from plugins.nexudus.listing_pages import CHIPS
 from plugins.nexudus.models import Connection, LinkState, MemberLink, SeenMember
 
@@ -50,6 +52,8 @@ def connected_facts(installation: Installation, connection: Connection) -> dict[
         "run": run,
         "progress": link_runs.progress(run) if run and run.ended_at is None else None,
         "how_invoices_arrive": Markup(export_panels.how_invoices_arrive(connection)),  # noqa: S704  # rendered template
+        "hook_form": HookForm(formdata=None),
+        "hook_address": hooks.address_of(connection),
         "business_url": addresses.remote_business_url(connection),
     }
 

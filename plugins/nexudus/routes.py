@@ -12,11 +12,11 @@ from app.asked import page_number
 from app.billing import customers
 from app.billing.models import Customer
 from app.db import end_reading, unit_of_work
-from app.errors import Conflict, NotFound, Outside, SignInNeeded, TooManyTries
+from app.errors import Conflict, InvalidInput, NotFound, Outside, SignInNeeded, TooManyTries
 from app.htmx import asks_for_partial, go_to, page_or_partial, partial_elsewhere, partial_with_event
 from app.installations.models import Installation
-from plugins.nexudus import by_hand, connecting, link_runs, links, listing_pages, panels
-from plugins.nexudus.forms import ConnectForm, LinkForm, UnlinkForm
+from plugins.nexudus import by_hand, connecting, hooks, link_runs, links, listing_pages, panels
+from plugins.nexudus.forms import ConnectForm, HookForm, LinkForm, UnlinkForm
 from plugins.nexudus.models import Connection, Issue
 from plugins.nexudus.pages import pages
 from plugins.nexudus.session import door
@@ -97,6 +97,19 @@ def disconnect() -> Answer:
     with unit_of_work():
         connecting.let_go(g.installation)
     flash(f"Disconnected from {connection.business_name}. Links and history stay.", "done")
+    return go_to(url_for("installations.systems", _anchor="system-nexudus"))
+
+
+@pages.post("/webhooks")
+@allow(OPERATORS)
+def keep_webhook_secret() -> Response:
+    """Keep what Nexudus signs its webhooks with; from then on they have an address here."""
+    form = HookForm()
+    if not form.validate_on_submit():
+        raise InvalidInput("Type the shared secret, as it stands in Nexudus.")
+    with unit_of_work():
+        hooks.keep_secret(_connection(), form.secret.data or "", current_user.shown_name)
+    flash("Kept. Add a webhook for members in Nexudus with the address below.", "done")
     return go_to(url_for("installations.systems", _anchor="system-nexudus"))
 
 

@@ -105,8 +105,8 @@ class StoredTokens:
 
 def keep_tokens(connection: Connection, tokens: Tokens) -> None:
     """Seal a pair of tokens into the connection's row, inside the unit of work around the caller."""
-    connection.access_token = vault().seal(tokens.access, _place(connection, "access_token"))
-    connection.refresh_token = vault().seal(tokens.refresh, _place(connection, "refresh_token"))
+    connection.access_token = vault().seal(tokens.access, place_of(connection, "access_token"))
+    connection.refresh_token = vault().seal(tokens.refresh, place_of(connection, "refresh_token"))
     connection.tokens_at = clock.now()
 
 
@@ -115,10 +115,11 @@ def open_token(connection: Connection, field: Literal["access_token", "refresh_t
     sealed: str | None = getattr(connection, field)
     if sealed is None:
         raise SignInNeeded("Nexudus is not signed in. Sign in to go on.", code="signed_out")
-    return vault().open(sealed, _place(connection, field))
+    return vault().open(sealed, place_of(connection, field))
 
 
-def _place(connection: Connection, field: str) -> Place:
+def place_of(connection: Connection, field: str) -> Place:
+    """Where a secret of this connection is kept, which its seal is bound to."""
     return Place(Connection.__tablename__, connection.id, connection.account_id, field)
 
 
