@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Self
 
-from babel.numbers import format_currency, get_currency_precision, get_currency_symbol, list_currencies
+from babel.numbers import format_currency, get_currency_precision, list_currencies
 
 from app.errors import InvalidInput
 
@@ -49,10 +49,6 @@ class Money:
     def typed(self) -> str:
         """Such as "4.50", which `read` reads."""
         return format(self.major, "f")
-
-    @property
-    def symbol(self) -> str:
-        return get_currency_symbol(self.currency, locale="en")
 
     def __add__(self, other: "Money") -> "Money":
         self._same(other)

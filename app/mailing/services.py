@@ -98,16 +98,6 @@ def ended(mail: OutgoingMail, state: MailState, problem: str = "") -> None:
     audit.record("mail_sent", mail, outcome=state.value, template=mail.template, to=mail.recipient)
 
 
-def latest_to(customer_id: int, template: str) -> OutgoingMail | None:
-    """The last mail of this kind to a customer, if there was one."""
-    return db.session.scalar(
-        sa.select(OutgoingMail)
-        .where(OutgoingMail.customer_id == customer_id, OutgoingMail.template == template)
-        .order_by(OutgoingMail.id.desc())
-        .limit(1)
-    )
-
-
 def latest_for(account: Account, template: str, to: str, since: datetime) -> OutgoingMail | None:
     """The last mail of this kind that an account asked for to an address, if there was one since then."""
     return db.session.scalar(
@@ -120,23 +110,6 @@ def latest_for(account: Account, template: str, to: str, since: datetime) -> Out
         )
         .order_by(OutgoingMail.created_at.desc(), OutgoingMail.id.desc())
         .limit(1)
-    )
-
-
-def sent_since(account_id: int, template: str, to: str, since: datetime) -> bool:
-    """Whether such a mail was asked for since then, whatever became of it."""
-    return (
-        db.session.scalar(
-            sa.select(OutgoingMail.id)
-            .where(
-                OutgoingMail.account_id == account_id,
-                OutgoingMail.created_at >= since,
-                OutgoingMail.template == template,
-                OutgoingMail.recipient == to,
-            )
-            .limit(1)
-        )
-        is not None
     )
 
 

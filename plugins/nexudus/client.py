@@ -17,7 +17,7 @@ from plugins.nexudus.envelopes import MutationAnswer
 from plugins.nexudus.payloads import Record
 from plugins.nexudus.probing import Probing
 from plugins.nexudus.reading import INVOICES, LINES, MEMBERS, PRODUCTS, SALES, THINGS
-from plugins.nexudus.sent import MemberChanges, NewInvoice, NewLine, NewMember, NewProduct, NewSale, Sent
+from plugins.nexudus.sent import NewInvoice, NewLine, NewMember, NewProduct, NewSale, Sent
 from plugins.nexudus.wire import Permit, TokenSource
 
 __all__ = ["Nexudus", "Permit", "TokenSource"]
@@ -34,9 +34,6 @@ class Nexudus(Probing):
     def create_member(self, intent: Intent, member: NewMember) -> int:
         """`Capped` with `details["code"] == "daily_members"` when the day's new members are used up."""
         return self._create(intent, MEMBERS, member)
-
-    def update_member(self, intent: Intent, member_id: int, changes: MemberChanges) -> None:
-        self._overwrite(intent, MEMBERS, self._whole(MEMBERS, member_id), changes.body())
 
     def create_product(self, intent: Intent, product: NewProduct) -> int:
         return self._create(intent, PRODUCTS, product)

@@ -55,7 +55,6 @@ class Business(Record):
 
     name: Text = ""
     web_address: Text = ""
-    head_id: Id | None = Field(default=None, alias="RootLocationId")
     country_id: Id | None = None
     zone_id: Id | None = Field(default=None, alias="SimpleTimeZoneId")
     currency_id: Id | None = None
@@ -77,14 +76,7 @@ class Product(Record):
     price: Amount = Decimal(0)
     currency: Text = Field(default="", alias="CurrencyCode")
     tax_rate_id: Id | None = None
-    financial_account_id: Id | None = None
     archived: Flag = False
-
-
-class FinancialAccount(Record):
-    business_id: Id
-    name: Text = ""
-    code: Text = ""
 
 
 class Country(Record):
@@ -118,8 +110,6 @@ class Member(Record):
     invoicing_business_id: Id | None = None
     location: Text = Field(default="", alias="InvoicingBusinessName")
     reference: Text = Field(default="", alias="ReferenceNumber")
-    is_mailed_invoices: Flag = Field(default=False, alias="NotifyOnNewInvoice")
-    is_not_charged: Flag = Field(default=False, alias="DoNotProcessInvoicesAutomatically")
 
 
 class Owned(Record):

@@ -15,7 +15,6 @@ from plugins.nexudus.payloads import (
     Business,
     Country,
     Currency,
-    FinancialAccount,
     InvoiceRow,
     InvoiceThere,
     LineThere,
@@ -31,7 +30,7 @@ from plugins.nexudus.payloads import (
 from plugins.nexudus.wire import ME, Wire
 
 R = TypeVar("R", bound=Record)
-B = TypeVar("B", TaxRate, Product, FinancialAccount)
+B = TypeVar("B", TaxRate, Product)
 M = TypeVar("M", Sale, InvoiceThere)
 
 PAGE_SIZE = 200
@@ -45,7 +44,6 @@ CURRENCIES = "/api/sys/currencies"
 ZONES = "/api/sys/simpletimezones"
 MEMBERS = "/api/spaces/coworkers"
 PRODUCTS = "/api/billing/products"
-ACCOUNTS = "/api/billing/financialaccounts"
 SALES = "/api/billing/coworkerproducts"
 INVOICES = "/api/billing/coworkerinvoices"
 LINES = "/api/billing/coworkerinvoicelines"
@@ -58,7 +56,6 @@ THINGS = {
     ZONES: "time zones",
     MEMBERS: "members",
     PRODUCTS: "products",
-    ACCOUNTS: "financial accounts",
     SALES: "product sales",
     INVOICES: "invoices",
     LINES: "invoice lines",
@@ -85,9 +82,6 @@ class Reading(Wire):
     def products(self, business_id: int) -> list[Product]:
         """All products of a business, archived ones too."""
         return self._of_business(PRODUCTS, "Product_Business", business_id, Product)
-
-    def financial_accounts(self, business_id: int) -> list[FinancialAccount]:
-        return self._of_business(ACCOUNTS, "FinancialAccount_Business", business_id, FinancialAccount)
 
     def country_id(self, code: str) -> int:
         """Id of a country by its ISO 3166 code of two letters."""
@@ -123,11 +117,6 @@ class Reading(Wire):
                 if _folded(member.email) == _folded(email):
                     found[member.id] = member
         return list(found.values())
-
-    def members_named(self, name: str) -> list[Member]:
-        """Members whose full name is or contains `name`; Nexudus may find only those it equals."""
-        found = self._all(MEMBERS, Member, Coworker_FullName=name)
-        return [member for member in found if _folded(name) in _folded(member.full_name)]
 
     def members_with_reference(self, reference: str) -> list[Member]:
         """Members that carry this reference of ours."""

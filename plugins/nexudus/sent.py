@@ -54,20 +54,6 @@ class NewMember(Sent):
         return {**super().body(), "Businesses": [self.business_id], "SystemId": self.reference}
 
 
-class MemberChanges(Sent):
-    """Fields of a member to overwrite; what is None stays as it is there."""
-
-    full_name: str | None = None
-    email: str | None = None
-    billing_email: str | None = None
-    company: str | None = Field(default=None, alias="CompanyName")
-    phone: str | None = Field(default=None, alias="MobilePhone")
-    address: str | None = None
-    city: str | None = Field(default=None, alias="CityName")
-    postcode: str | None = Field(default=None, alias="PostCode")
-    country_id: int | None = None
-
-
 class NewSale(Sent):
     """One product sold once; `price` is net, per piece, in major units, and overrides the catalogue's."""
 
@@ -129,7 +115,6 @@ class NewProduct(Sent):
     description: str
     currency_id: int
     tax_rate_id: int | None = None
-    financial_account_id: int | None = None
     sku: str | None = None
     price: Decimal = Decimal(0)
     display_order: int = 0

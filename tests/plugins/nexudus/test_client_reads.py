@@ -109,11 +109,6 @@ def test_a_plus_sign_in_an_email_survives_the_address() -> None:
     assert wired.heard[0].params["Coworker_Email"] == "ada+box@quill.example"
 
 
-def test_members_are_found_by_part_of_their_name() -> None:
-    found = rows({"Id": 1, "FullName": "Ada Example"}, {"Id": 2, "FullName": "Zoe"})
-    assert [one.id for one in Wired(found).remote.members_named("ada")] == [1]
-
-
 def test_b21_members_are_compared_by_reference_exactly() -> None:
     found = rows({"Id": 1, "ReferenceNumber": "acme:1"}, {"Id": 2, "ReferenceNumber": "acme:12"}, {"Id": 3})
     assert [one.id for one in Wired(found).remote.members_with_reference("acme:1")] == [1]

@@ -9,7 +9,6 @@ from app import clock
 from app.errors import Capped, NotSent, OutcomeUnknown, Refused, SignInNeeded
 from plugins.nexudus.sandbox.auth import expire_access_tokens, revoke_refresh_tokens
 from plugins.nexudus.sandbox.seed import EMAIL, PASSWORD
-from plugins.nexudus.sent import MemberChanges
 from plugins.nexudus.signing_in import exchange_password
 from tests.plugins.nexudus.over_there import CLIENT_ID, OverThere
 from tests.plugins.nexudus.scripted import INTENT
@@ -81,15 +80,6 @@ def test_a_new_member_is_in_its_location_and_has_no_portal_login(there: OverTher
     assert member.registered_at is not None
     (stored,) = there.space.where("Coworker")
     assert stored["UserId"] is None
-
-
-def test_an_update_of_a_member_keeps_what_it_does_not_name(there: OverThere) -> None:
-    before = there.space.where("Coworker")[0]
-    there.remote.update_member(INTENT, there.member_id, MemberChanges(email="new@quill.example"))
-    after = there.space.where("Coworker")[0]
-    changed = {name for name in after if after[name] != before[name]}
-    assert changed <= {"Email", "UpdatedOn", "UpdatedBy"}
-    assert after["Email"] == "new@quill.example"
 
 
 def test_a_field_that_nexudus_demands_is_named(there: OverThere) -> None:

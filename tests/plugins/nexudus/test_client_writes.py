@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from app.errors import OutcomeUnknown
-from plugins.nexudus.sent import MemberChanges, NewMember, NewProduct, NewSale
+from plugins.nexudus.sent import NewMember, NewProduct, NewSale
 from tests.plugins.nexudus.scripted import INTENT, Said, Wired, done
 
 MEMBER = NewMember(
@@ -131,10 +131,3 @@ def test_an_issued_invoice_is_not_issued_again() -> None:
     wired = Wired(Said({**INVOICE, "Draft": False}))
     wired.remote.issue_invoice(INTENT, 55001)
     assert [one.method for one in wired.heard] == ["GET"]
-
-
-def test_an_update_of_a_member_sends_back_the_whole_record() -> None:
-    stored = {"Id": 4711, "FullName": "Ada Example", "Email": "ada@quill.example", "Businesses": [900], "Custom1": "x"}
-    wired = Wired(Said(stored), done(4711))
-    wired.remote.update_member(INTENT, 4711, MemberChanges(email="new@quill.example", city="Porto"))
-    assert wired.heard[1].json == {**stored, "Email": "new@quill.example", "CityName": "Porto"}
