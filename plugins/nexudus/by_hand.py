@@ -104,9 +104,7 @@ def choose(connection: Connection, customer: Customer, member_id: int, by: str, 
 
     `Conflict` when it is taken (naming by whom) or archived; `AnotherEmail` until a person is sure.
     """
-    member = db.session.scalar(
-        sa.select(SeenMember).where(SeenMember.connection_id == connection.id, SeenMember.member_id == member_id)
-    )
+    member = links.seen_member(connection, member_id)
     if member is None:
         raise NotFound("There is no such member in the last listing. Search again.")
     if member.archived:

@@ -20,7 +20,7 @@ from app.plugin import State
 from plugins.nexudus import link_runs, runs
 from plugins.nexudus.client import Nexudus
 from plugins.nexudus.links import PLUGIN
-from plugins.nexudus.models import Connection, Issue, LinkState, MemberLink, Writer
+from plugins.nexudus.models import BILLED_THERE, Connection, Issue, LinkState, MemberLink, Writer
 from plugins.nexudus.session import REFRESH_AFTER, Turn, keep_tokens, pause
 from plugins.nexudus.signing_in import Tokens
 
@@ -219,7 +219,7 @@ def _end(connection: Connection) -> None:
 def _bill_the_linked(connection: Connection) -> None:
     """Links kept from before count again from now on; nobody else is billed by the plugin."""
     linked = sa.select(MemberLink.customer_id).where(
-        MemberLink.connection_id == connection.id, MemberLink.state.in_((LinkState.LINKED, LinkState.GONE))
+        MemberLink.connection_id == connection.id, MemberLink.state.in_(BILLED_THERE)
     )
     set_billed_by_for_all(connection.installation.account, PLUGIN, linked)
 

@@ -11,10 +11,10 @@ from app.billing.models import Invoice, InvoiceStatus
 from app.db import db, end_reading
 from app.errors import NotFound, Outside
 from app.installations.models import Installation
-from plugins.nexudus import connecting, export_acts, export_reports, links, runs
+from plugins.nexudus import causes, connecting, export_acts, links, runs
 from plugins.nexudus.addresses import remote_invoice_url
 from plugins.nexudus.forms import ArrivalForm
-from plugins.nexudus.models import Connection, ExportState, InvoiceExport, LinkState, TaxProduct
+from plugins.nexudus.models import BILLED_THERE, Connection, ExportState, InvoiceExport, TaxProduct
 from plugins.nexudus.session import turn
 
 LOOK_S = 12
@@ -36,7 +36,7 @@ def draw_invoice_panel(installation: Installation, invoice: Invoice) -> str:
         opening=runs.next_opening(connection),
         url=remote_invoice_url(connection, export.remote_id) if export and export.remote_id else None,
         there=there,
-        cause=export_reports.CAUSES.get(export.reason_code, export_reports.OTHER_CAUSE) if export else None,
+        next_step=causes.in_words(export.reason_code)[1] if export else "",
         moves=export is not None and export.state in {ExportState.WAITING, ExportState.SENDING},
         looks=export is not None and export.state == ExportState.UNKNOWN and _is_due(export),
         asks=export is not None and export.connection_id == connection.id and export_acts.may_ask(export),
@@ -58,7 +58,7 @@ def _why_it_stays(installation: Installation, connection: Connection, invoice: I
     if invoice.total_minor == 0:
         return "zero"
     link = links.link_of(connection, invoice.customer_id)
-    if link is None or link.state not in {LinkState.LINKED, LinkState.GONE}:
+    if link is None or link.state not in BILLED_THERE:
         return "not_linked"
     return ""
 

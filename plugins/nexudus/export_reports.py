@@ -14,33 +14,10 @@ from app.db import db
 from app.errors import NotFound
 from app.memo import once_a_page
 from app.money import Money
-from plugins.nexudus import runs, windows
+from plugins.nexudus import causes, runs, windows
 from plugins.nexudus.models import Connection, ExportRun, ExportState, InvoiceExport
 
 PER_PAGE = 50
-
-# Why an invoice is held, in words, and what a person does about it: title, next step.
-CAUSES = {
-    "total_differs": ("The total there is another one.", "Compare the lines, then accept their total or correct it."),
-    "duplicate": ("The same reference stands there more than once.", "Delete all but one in Nexudus, then retry."),
-    "several_invoices": ("Nexudus made several invoices of it.", "Keep one in Nexudus, then retry."),
-    "partly_invoiced": ("Nexudus itself invoiced a part of it.", "Invoice the rest there, then retry."),
-    "tax_rate_missing": ("Nexudus has no such tax rate.", "Add the tax rate in Nexudus, then retry all of them."),
-    "product_missing": ("No product carries this tax rate.", "Choose one in Business settings, Systems, then retry."),
-    "gone": ("The member was archived or deleted.", "Bring the member back, or link another one, then retry."),
-    "unlinked": ("The customer is not linked any more.", "Link the customer, or release the invoice."),
-    "field_missing": ("Nexudus demands something we lack.", "Complete the customer's data, then retry."),
-    "currency": ("Another currency.", "Release it: it is collected here."),
-    "credit": ("It is a credit.", "Settle it with the customer, then release it."),
-    "unknown_too_long": ("No answer for a week.", "Look for it in Nexudus, then retry."),
-    "broken_off": ("Sending broke off three times.", "The log says why; retry once that is mended."),
-    "other_customer": ("It stands on another member there.", "Move it to the right member in Nexudus, then retry."),
-    "void_there": ("It was voided there.", "Release it: it is collected here."),
-    "line_missing": ("A line is missing there.", "Put the line back in Nexudus, then retry."),
-    "reference_lost": ("Our reference is missing there.", "Write it on the invoice in Nexudus, then retry."),
-    "by_hand": ("Held back by a person.", "Retry sends it now; release collects it here."),
-}
-OTHER_CAUSE = ("Nexudus refused it.", "Read the reason, mend it, then retry.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +89,7 @@ def held_by_cause(connection: Connection) -> list[Cause]:
         .order_by(sa.func.count().desc())
     )
     return [
-        Cause(code, *CAUSES.get(code, OTHER_CAUSE), count, Money(int(total), connection.currency))
+        Cause(code, *causes.in_words(code), count, Money(int(total), connection.currency))
         for code, count, total in rows
     ]
 

@@ -14,20 +14,18 @@ from app.billing.models import InvoiceStatus
 from app.db import unit_of_work
 from app.errors import Conflict, InvalidInput, Outside
 from app.htmx import asks_for_partial, go_to, page_or_partial
-from plugins.nexudus import connecting, export_acts, export_panels, export_reports, runs, tax_products
+from plugins.nexudus import causes, export_acts, export_panels, export_reports, runs, tax_products
 from plugins.nexudus.addresses import remote_invoice_url
 from plugins.nexudus.forms import ArrivalForm, HoldForm, ProductForm
-from plugins.nexudus.models import Connection, ExportState, Issue, TaxProduct, Writer
-from plugins.nexudus.pages import pages
-
-Answer = str | Response | tuple[str, int]
+from plugins.nexudus.models import ExportState, Issue, TaxProduct, Writer
+from plugins.nexudus.pages import Answer, pages, the_connection
 
 
 @pages.get("/exports")
 @allow(OFFICE)
 def exports() -> str:
     """The next window, the calendar, the runs, and what cannot leave."""
-    connection = _connection()
+    connection = the_connection()
     return render_template(
         "nexudus/exports.html",
         connection=connection,
@@ -44,7 +42,7 @@ def exports() -> str:
 @allow(OPERATORS)
 def export_now() -> Answer:
     """Say what goes now and how it arrives, then begin; a second press shows the same run."""
-    connection, form = _connection(), FlaskForm()
+    connection, form = the_connection(), FlaskForm()
     if not form.validate_on_submit():
         return page_or_partial(
             "nexudus/export_now.html",
@@ -55,7 +53,7 @@ def export_now() -> Answer:
             is_first=not export_reports.runs_page(connection, 1).total,
         )
     with unit_of_work():
-        run_id = runs.begin_now(_connection(), current_user.shown_name).id
+        run_id = runs.begin_now(the_connection(), current_user.shown_name).id
     return go_to(url_for(".export_run", run_id=run_id))
 
 
@@ -63,7 +61,7 @@ def export_now() -> Answer:
 @allow(OFFICE)
 def export_run(run_id: int) -> str:
     """One run with each of its invoices; the page asks again by itself while something moves."""
-    connection = _connection()
+    connection = the_connection()
     run = export_reports.run_of(connection, run_id)
     return page_or_partial(
         "nexudus/export_run.html",
@@ -72,8 +70,7 @@ def export_run(run_id: int) -> str:
         sums=export_reports.sums_of(connection, [run])[0],
         listed=export_reports.exports_page(connection, page_number(), run=run),
         remote_url=remote_invoice_url,
-        causes=export_reports.CAUSES,
-        other_cause=export_reports.OTHER_CAUSE,
+        cause_of=causes.in_words,
     )
 
 
@@ -81,7 +78,7 @@ def export_run(run_id: int) -> str:
 @allow(OFFICE)
 def held() -> str:
     """What waits for a person, all of it or for one cause."""
-    connection, code = _connection(), request.args.get("cause", "")
+    connection, code = the_connection(), request.args.get("cause", "")
     return render_template(
         "nexudus/export_held.html",
         connection=connection,
@@ -89,8 +86,7 @@ def held() -> str:
         causes_held=export_reports.held_by_cause(connection),
         listed=export_reports.exports_page(connection, page_number(), state=ExportState.HELD, code=code),
         remote_url=remote_invoice_url,
-        causes=export_reports.CAUSES,
-        other_cause=export_reports.OTHER_CAUSE,
+        cause_of=causes.in_words,
     )
 
 
@@ -100,7 +96,7 @@ def retry_held() -> Answer:
     """Send everything held for one cause again."""
     code = request.form.get("cause", "")
     with unit_of_work():
-        count = export_acts.retry_all_held(_connection(), code, current_user.shown_name)
+        count = export_acts.retry_all_held(the_connection(), code, current_user.shown_name)
     flash(f"{count} invoices go again." if count != 1 else "1 invoice goes again.", "done")
     return go_to(url_for(".exports"))
 
@@ -110,7 +106,7 @@ def retry_held() -> Answer:
 def retry(export_id: int) -> Answer:
     """Send it again, or look it up now."""
     with unit_of_work():
-        export = export_reports.export_by_id(_connection(), export_id)
+        export = export_reports.export_by_id(the_connection(), export_id)
         export_acts.retry(export, current_user.shown_name)
         invoice_id = export.invoice_id
     return _back(invoice_id, "We look first whether it is there, then go on.")
@@ -121,7 +117,7 @@ def retry(export_id: int) -> Answer:
 def look_up(export_id: int) -> Answer:
     """Somebody opened an invoice of unknown outcome: have it looked up, unless that was asked for lately."""
     with unit_of_work():
-        export = export_reports.export_by_id(_connection(), export_id)
+        export = export_reports.export_by_id(the_connection(), export_id)
         export_acts.look_up(export, current_user.shown_name)
         invoice_id = export.invoice_id
     if asks_for_partial():
@@ -134,7 +130,7 @@ def look_up(export_id: int) -> Answer:
 def accept(export_id: int) -> Answer:
     """Close it although the total over there differs."""
     with unit_of_work():
-        export = export_reports.export_by_id(_connection(), export_id)
+        export = export_reports.export_by_id(the_connection(), export_id)
         export_acts.accept_their_total(export, current_user.shown_name)
         invoice_id = export.invoice_id
     return _back(invoice_id, "Closed with the total in Nexudus.")
@@ -144,13 +140,13 @@ def accept(export_id: int) -> Answer:
 @allow(OFFICE)
 def release(export_id: int) -> Answer:
     """Give a held invoice back to default billing, after looking that it is not over there."""
-    export = export_reports.export_by_id(_connection(), export_id)
+    export = export_reports.export_by_id(the_connection(), export_id)
     invoice_id = export.invoice_id
     try:
         export_acts.release(export_id, current_user.shown_name)
     except (Conflict, Outside) as error:
         with unit_of_work():
-            audit.record("export_released", export_reports.export_by_id(_connection(), export_id), outcome="refused")
+            audit.record("export_released", export_reports.export_by_id(the_connection(), export_id), outcome="refused")
         return _back(invoice_id, error.sentence, "failed")
     return _back(invoice_id, "Released: it is collected here and does not go to Nexudus.")
 
@@ -165,7 +161,7 @@ def hold(invoice_id: int) -> Answer:
         return (html, 422) if form.is_submitted() else html
     with unit_of_work():
         export_acts.hold_back(
-            _connection(), invoices.get(g.account, invoice_id), form.reason.data or "", current_user.shown_name
+            the_connection(), invoices.get(g.account, invoice_id), form.reason.data or "", current_user.shown_name
         )
     return _back(invoice_id, "Held back. It stays here until somebody sends it.")
 
@@ -190,7 +186,7 @@ def arrival() -> Answer:
         raise InvalidInput("Choose a way of writing, how invoices arrive, and an hour from 0 to 23.")
     writer, issue = Writer(form.writer.data), Issue(form.issue.data)
     with unit_of_work():
-        connection = _connection()
+        connection = the_connection()
         if writer == Writer.DOCUMENT and not connection.documents_routed:
             raise InvalidInput("This Nexudus does not take whole invoices; product sales work.")
         connection.writer, connection.issue = writer, issue
@@ -215,17 +211,13 @@ def product(row_id: int) -> Answer:
         return (html, 422) if form.is_submitted() else html
     chosen = int(form.product.data)
     with unit_of_work():
-        tax_products.choose(_connection(), _tax_product(row_id), chosen, choices[chosen], current_user.shown_name)
+        tax_products.choose(the_connection(), _tax_product(row_id), chosen, choices[chosen], current_user.shown_name)
     flash("Chosen. Retry what was held for it.", "done")
     return go_to(url_for("installations.systems", _anchor="system-nexudus"))
 
 
 def _tax_product(row_id: int) -> TaxProduct:
-    return export_panels.tax_product_of(_connection(), row_id)
-
-
-def _connection() -> Connection:
-    return connecting.needed(g.installation)
+    return export_panels.tax_product_of(the_connection(), row_id)
 
 
 def _back(invoice_id: int, sentence: str, kind: str = "done") -> Response:

@@ -4,8 +4,6 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal, cast
 
-import sqlalchemy as sa
-
 from app import audit, clock
 from app.billing import collecting
 from app.billing.models import Invoice
@@ -13,8 +11,8 @@ from app.db import db, unit_of_work
 from app.errors import Refused
 from plugins.nexudus import tax_products
 from plugins.nexudus.frozen import BillTo, FrozenInvoice, FrozenLine, described, marker_for, thaw
-from plugins.nexudus.links import PLUGIN, link_of
-from plugins.nexudus.models import ExportState, InvoiceExport, LinkState, SeenMember, Writer
+from plugins.nexudus.links import PLUGIN, link_of, seen_member
+from plugins.nexudus.models import BILLED_THERE, ExportState, InvoiceExport, LinkState, Writer
 from plugins.nexudus.session import Turn
 from plugins.nexudus.tax_products import RateThere
 
@@ -104,11 +102,9 @@ def _mark_sending(turn: Turn, export_id: int) -> None:
 def _destination(export: InvoiceExport) -> _Destination:
     connection, invoice = export.connection, export.invoice
     link = link_of(connection, invoice.customer_id)
-    if link is None or link.state not in {LinkState.LINKED, LinkState.GONE}:
+    if link is None or link.state not in BILLED_THERE:
         raise Refused("The customer is not linked any more. Link the customer, or release the invoice.", "unlinked")
-    member = db.session.scalar(
-        sa.select(SeenMember).where(SeenMember.connection_id == connection.id, SeenMember.member_id == link.member_id)
-    )
+    member = seen_member(connection, cast("int", link.member_id))
     if link.state == LinkState.GONE or (member is not None and member.archived):
         raise Refused(f"{link.reason or 'The member was archived in Nexudus.'} We never send to such a member.", "gone")
     if invoice.currency != connection.currency:

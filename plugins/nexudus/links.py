@@ -10,7 +10,7 @@ from app.db import db
 from app.effects import Subject, forget, open_step
 from app.errors import Conflict, InvalidInput
 from plugins.nexudus.matching import holders_of
-from plugins.nexudus.models import Connection, How, LinkState, MemberLink, SeenMember
+from plugins.nexudus.models import BILLED_THERE, Connection, How, LinkState, MemberLink, SeenMember
 
 PLUGIN = "nexudus"
 
@@ -86,7 +86,7 @@ def unlink(connection: Connection, customer: Customer, by: str, reason: str) -> 
     if len(reason) > 300:
         raise InvalidInput("A reason has at most 300 characters.", field="reason")
     old = link_of(connection, customer.id)
-    was = old.member_name if old and old.state in {LinkState.LINKED, LinkState.GONE} else ""
+    was = old.member_name if old and old.state in BILLED_THERE else ""
     row = put_link(connection, customer, LinkState.BILLED_HERE, reason)
     _forget_what_is_known(row)
     row.member_name, row.by = was, by
@@ -109,11 +109,16 @@ def member_gone(row: MemberLink, reason: str) -> None:
     audit.record("member_gone", row.customer, member_id=row.member_id, reason=reason)
 
 
+def seen_member(connection: Connection, member_id: int) -> SeenMember | None:
+    """A member as the last listing showed it."""
+    return db.session.scalar(
+        sa.select(SeenMember).where(SeenMember.connection_id == connection.id, SeenMember.member_id == member_id)
+    )
+
+
 def remember(connection: Connection, member: SeenMember) -> SeenMember:
     """Store a member as it was just seen; answers the stored row."""
-    stored = db.session.scalar(
-        sa.select(SeenMember).where(SeenMember.connection_id == connection.id, SeenMember.member_id == member.member_id)
-    )
+    stored = seen_member(connection, member.member_id)
     if stored is None:
         db.session.add(member)
         db.session.flush()

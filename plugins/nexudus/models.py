@@ -106,6 +106,10 @@ class LinkState(StrEnum):
     GONE = "gone"
 
 
+# Whoever is in one of these is billed in Nexudus: also one whose member is gone, until a person decides otherwise.
+BILLED_THERE = (LinkState.LINKED, LinkState.GONE)
+
+
 class How(StrEnum):
     """How a customer came to be linked."""
 

@@ -7,7 +7,6 @@ from flask import g, render_template
 from markupsafe import Markup
 
 from app import clock
-from app.access import Role
 from app.billing.models import Customer, CustomerStatus
 from app.db import db
 from app.installations.models import Installation
@@ -26,7 +25,7 @@ from plugins.nexudus import (
 from plugins.nexudus.by_hand import Found
 from plugins.nexudus.forms import HookForm
 from plugins.nexudus.listing_pages import CHIPS
-from plugins.nexudus.models import Connection, LinkState, MemberLink, SeenMember
+from plugins.nexudus.models import Connection, LinkState, MemberLink
 
 
 def systems_panel(installation: Installation, _row: object) -> str:
@@ -103,11 +102,7 @@ def member_panel(
     link = links.link_of(connection, customer.id)
     member = None
     if link is not None and link.member_id is not None:
-        member = db.session.scalar(
-            sa.select(SeenMember).where(
-                SeenMember.connection_id == connection.id, SeenMember.member_id == link.member_id
-            )
-        )
+        member = links.seen_member(connection, link.member_id)
     return render_template(
         "nexudus/_member_panel.html",
         customer=customer,
@@ -160,8 +155,3 @@ def choices_waiting(installation: Installation) -> tuple[int, str]:
 def describe_connection(connection: Connection) -> About:
     """A connection in the words of the job list."""
     return About(f"Connection to {connection.business_name}", "installations.systems")
-
-
-def may_set_up() -> bool:
-    """Whether the reader is an Operator."""
-    return bool(g.membership.role == Role.OPERATOR)

@@ -9,12 +9,10 @@ from app.csv_out import csv_file
 from app.db import unit_of_work
 from app.errors import Conflict, NotFound
 from app.htmx import go_to, page_or_partial
-from plugins.nexudus import connecting, differences, periods, reconciliation_reports, reconciling
+from plugins.nexudus import differences, periods, reconciliation_reports, reconciling
 from plugins.nexudus.addresses import remote_invoice_url
 from plugins.nexudus.forms import PeriodForm
-from plugins.nexudus.pages import pages
-
-Answer = str | Response | tuple[str, int]
+from plugins.nexudus.pages import Answer, pages, the_connection
 
 SHOWN = ("differences", "customers")
 
@@ -23,7 +21,7 @@ SHOWN = ("differences", "customers")
 @allow(OFFICE)
 def reconciliations() -> Answer:
     """Earlier comparisons, and have a period compared by a worker; a second press finds the one under way."""
-    connection, form = connecting.needed(g.installation), PeriodForm()
+    connection, form = the_connection(), PeriodForm()
     form.offer((one.name, periods.title(one.name)) for one in reconciliation_reports.offered(connection))
     if not form.validate_on_submit():
         html = render_template(
@@ -35,7 +33,7 @@ def reconciliations() -> Answer:
         )
         return (html, 422) if form.is_submitted() else html
     with unit_of_work():
-        connection = connecting.needed(g.installation)
+        connection = the_connection()
         period = reconciliation_reports.period_called(connection, form.period.data)
         name = reconciling.start(connection, period, current_user.shown_name).period
     return go_to(url_for(".reconciliation", period=name))
@@ -45,7 +43,7 @@ def reconciliations() -> Answer:
 @allow(OFFICE)
 def reconciliation(period: str) -> str:
     """How far a comparison is, then what it found; the page asks again by itself while it moves."""
-    connection = connecting.needed(g.installation)
+    connection = the_connection()
     report, show = reconciliation_reports.report_of(connection, period), request.args.get("show", SHOWN[0])
     if show not in SHOWN:
         raise NotFound
@@ -71,7 +69,7 @@ def reconciliation(period: str) -> str:
 @allow(OFFICE)
 def reconciliation_file(period: str) -> Response:
     """Every invoice of a comparison as a CSV file."""
-    report = reconciliation_reports.report_of(connecting.needed(g.installation), period)
+    report = reconciliation_reports.report_of(the_connection(), period)
     if report.ended_at is None:
         raise Conflict("This comparison is still under way. The file is there once it has ended.")
     return csv_file(reconciliation_reports.rows_for_file(report), f"nexudus-{g.account.slug}-{report.period}.csv")

@@ -15,7 +15,7 @@ from app.db import db, unit_of_work
 from app.money import Money
 from plugins.nexudus import runs, second_looks
 from plugins.nexudus.differences import CREDITED, NOT_COUNTED
-from plugins.nexudus.models import Connection, ExportState, InvoiceExport, LinkState, MemberLink
+from plugins.nexudus.models import BILLED_THERE, Connection, ExportState, InvoiceExport, MemberLink
 from plugins.nexudus.payloads import InvoiceRow
 from plugins.nexudus.periods import Period
 from plugins.nexudus.reconciliations import Phase, ReconciledInvoice, Reconciliation
@@ -196,7 +196,7 @@ def _linked_among(report: Reconciliation, member_ids: set[int]) -> set[int]:
         sa.select(MemberLink.member_id).where(
             MemberLink.connection_id == report.connection_id,
             MemberLink.member_id.in_(member_ids),
-            MemberLink.state.in_((LinkState.LINKED, LinkState.GONE)),
+            MemberLink.state.in_(BILLED_THERE),
         )
     )
     return {member_id for member_id in rows if member_id is not None}

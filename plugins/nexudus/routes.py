@@ -17,15 +17,13 @@ from app.htmx import asks_for_partial, go_to, page_or_partial, partial_elsewhere
 from app.installations.models import Installation
 from plugins.nexudus import by_hand, connecting, hooks, link_runs, links, listing_pages, panels
 from plugins.nexudus.forms import ConnectForm, HookForm, LinkForm, UnlinkForm
-from plugins.nexudus.models import Connection, Issue
-from plugins.nexudus.pages import pages
+from plugins.nexudus.models import Issue
+from plugins.nexudus.pages import Answer, pages, the_connection
 from plugins.nexudus.session import door
 from plugins.nexudus.signing_in import exchange_password
 
 CONNECT_S = 15
 CONNECT_TRIES = 5
-
-Answer = str | Response | tuple[str, int]
 
 
 @pages.get("/connect")
@@ -84,7 +82,7 @@ def do_connect() -> Answer:
 @allow(OPERATORS)
 def disconnect() -> Answer:
     """Give the connection up and keep the plugin on; says first what becomes of links and invoices."""
-    connection = _connection()
+    connection = the_connection()
     form = FlaskForm()
     if not form.validate_on_submit():
         return page_or_partial(
@@ -108,7 +106,7 @@ def keep_webhook_secret() -> Response:
     if not form.validate_on_submit():
         raise InvalidInput("Type the shared secret, as it stands in Nexudus.")
     with unit_of_work():
-        hooks.keep_secret(_connection(), form.secret.data or "", current_user.shown_name)
+        hooks.keep_secret(the_connection(), form.secret.data or "", current_user.shown_name)
     flash("Kept. Add a webhook for members in Nexudus with the address below.", "done")
     return go_to(url_for("installations.systems", _anchor="system-nexudus"))
 
@@ -117,7 +115,7 @@ def keep_webhook_secret() -> Response:
 @allow(OFFICE)
 def members() -> str:
     """Who is linked, who is not, and how the last run went or goes."""
-    context = listing_pages.members_page(_connection(), request.args.get("show", "linked"), page_number())
+    context = listing_pages.members_page(the_connection(), request.args.get("show", "linked"), page_number())
     return page_or_partial("nexudus/members.html", "nexudus/_members.html", **context)
 
 
@@ -125,7 +123,7 @@ def members() -> str:
 @allow(OFFICE)
 def run_progress() -> Answer:
     """The run alone: asked for again while it moves; when it has ended the whole page comes anew."""
-    connection = _connection()
+    connection = the_connection()
     run = link_runs.last_run(connection.id)
     if run is None:
         raise NotFound
@@ -138,7 +136,7 @@ def run_progress() -> Answer:
 @allow(OPERATORS)
 def connect_members() -> Answer:
     """Ask, then start a run; a second press finds the same run."""
-    connection = _connection()
+    connection = the_connection()
     form = FlaskForm()
     if not form.validate_on_submit():
         return page_or_partial(
@@ -148,7 +146,7 @@ def connect_members() -> Answer:
             **listing_pages.plan(connection),
         )
     with unit_of_work():
-        link_runs.start(_connection(), current_user.shown_name)
+        link_runs.start(the_connection(), current_user.shown_name)
     return go_to(url_for(".members"))
 
 
@@ -164,7 +162,7 @@ def customer_panel(customer_id: int) -> str:
 @allow(OFFICE)
 def search_members(customer_id: int) -> str:
     """Candidates for a customer: what is typed, or the customer's own email."""
-    customer, connection = customers.get(g.account, customer_id), _connection()
+    customer, connection = customers.get(g.account, customer_id), the_connection()
     text = request.args.get("q", customer.email)
     ids = connection.id, customer.id
     end_reading()
@@ -185,7 +183,7 @@ def link_customer(customer_id: int) -> Answer:
     try:
         with unit_of_work():
             by_hand.choose(
-                _connection(),
+                the_connection(),
                 customers.get(g.account, customer_id),
                 cast("int", form.member_id.data),
                 current_user.shown_name,
@@ -207,7 +205,7 @@ def link_customer(customer_id: int) -> Answer:
 @allow(OFFICE)
 def unlink_customer(customer_id: int) -> Answer:
     """Say "billed here, not connected", beforehand or to end a link."""
-    customer, connection, form = customers.get(g.account, customer_id), _connection(), UnlinkForm()
+    customer, connection, form = customers.get(g.account, customer_id), the_connection(), UnlinkForm()
     if not form.validate_on_submit():
         html = page_or_partial(
             "nexudus/unlink.html",
@@ -219,7 +217,7 @@ def unlink_customer(customer_id: int) -> Answer:
         return (html, 422) if form.is_submitted() else html
     with unit_of_work():
         links.unlink(
-            _connection(), customers.get(g.account, customer_id), current_user.shown_name, form.reason.data or ""
+            the_connection(), customers.get(g.account, customer_id), current_user.shown_name, form.reason.data or ""
         )
     return _back_to(customer_id, f"{customer.full_name} is billed here from now on, not through Nexudus.")
 
@@ -229,14 +227,10 @@ def unlink_customer(customer_id: int) -> Answer:
 def connect_again(customer_id: int) -> Answer:
     """Take a "billed here" back and look for the member anew."""
     with unit_of_work():
-        connection = _connection()
+        connection = the_connection()
         links.look_again(connection, customers.get(g.account, customer_id))
         link_runs.start(connection, current_user.shown_name, only_new=True)
     return _back_to(customer_id, "Looking for the member in Nexudus.")
-
-
-def _connection() -> Connection:
-    return connecting.needed(g.installation)
 
 
 @pages.errorhandler(connecting.NotConnected)

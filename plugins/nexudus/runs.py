@@ -13,6 +13,7 @@ from app.money import Money
 from app.work import ring_after_commit
 from plugins.nexudus import windows
 from plugins.nexudus.models import (
+    BILLED_THERE,
     Connection,
     ExportRun,
     ExportState,
@@ -32,7 +33,7 @@ def candidates(connection: Connection) -> sa.Select[Invoice]:
     Whether the customer is still active does not matter; zero and "do not send" stay here.
     """
     linked = sa.select(MemberLink.customer_id).where(
-        MemberLink.connection_id == connection.id, MemberLink.state.in_((LinkState.LINKED, LinkState.GONE))
+        MemberLink.connection_id == connection.id, MemberLink.state.in_(BILLED_THERE)
     )
     return sa.select(Invoice).where(
         Invoice.account_id == connection.account_id,
