@@ -40,6 +40,15 @@ def line(text: str, longest: int, field: str) -> str:
     return text
 
 
+def paragraphs(text: str, longest: int, field: str) -> str:
+    """Tidied text that may have several lines; raises `InvalidInput` for `field` as `line` does."""
+    rows = [row.rstrip() for row in tidy(text).replace("\r\n", "\n").split("\n")]
+    text = "\n".join(rows)
+    if len(text) > longest:
+        raise InvalidInput(f"That is {len(text)} characters; there is room for {longest}.", field)
+    return "\n".join(line(row, longest, field) for row in rows)
+
+
 def fold(text: str) -> str:
     """How text is compared and sorted: without regard to case, accents and width."""
     # Twice: what stands for several letters may fall apart into capitals, and small letters into pieces.

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 from werkzeug.routing import Rule
 
-from app.access import CUSTOMERS, INSTANCE_ADMINS, PUBLIC, SIGNED_IN, VISITORS, Role, allowed
+from app.access import CUSTOMERS, INSTANCE_ADMINS, OFFICE, PUBLIC, SIGNED_IN, VISITORS, Role, allowed
 from app.accounts.models import User
 from app.billing.models import Customer, Invoice
 from app.db import db
@@ -172,6 +172,7 @@ def test_a_role_is_refused_what_is_not_its_own(
         assert answer.status_code == expected, ask
         if expected == 403:
             assert "Ana Alder" in answer.text, ask
+            assert ("Only an Operator or Admin" in answer.text) == (ask.who == OFFICE), ask
     assert everything_stored() == before
 
 

@@ -17,7 +17,7 @@ from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
 from app.money import Money
-from app.typed import fold, line, tidy
+from app.typed import fold, line, paragraphs, tidy
 
 PER_PAGE = 25
 NOBODY = "nobody"
@@ -147,7 +147,7 @@ def create(
         currency=currency or customer.location.currency,
         created_at=created_at or clock.now(),
         due_on=due_on,
-        note=line(note, 500, "note"),
+        note=paragraphs(note, 500, "note"),
         copied_from_id=copied_from.id if copied_from else None,
         customer=customer,
     )
@@ -185,7 +185,7 @@ def rewrite(
 ) -> None:
     """Write a draft anew; what was issued only takes further lines."""
     refuse_issued(invoice)
-    invoice.due_on, invoice.note = due_on, line(note, 500, "note")
+    invoice.due_on, invoice.note = due_on, paragraphs(note, 500, "note")
     invoice.lines.clear()
     db.session.flush()  # the places of the lines are free before the new ones take them
     _write(invoice, lines, discount)

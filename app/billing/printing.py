@@ -173,7 +173,10 @@ def _sums(invoice: Invoice) -> list[tuple[str, str]]:
     sums = []
     if invoice.discount_minor:
         percent = "" if invoice.discount_rate is None else f" of {number(invoice.discount_rate)}%"
-        sums += [("Sum of lines", str(invoice.sum_of_lines)), (f"Discount{percent}", f"-{invoice.discount}")]
+        sums += [
+            ("Sum of lines", str(invoice.sum_of_lines)),
+            (f"Discount{percent}", f"\N{MINUS SIGN}{invoice.discount}"),
+        ]
     sums.append(("Net", str(invoice.net)))
     for one in taxes_of(invoice):
         sums.append((f"Tax {number(one.rate)}% on {one.net}", str(one.tax)))

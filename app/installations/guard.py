@@ -9,7 +9,7 @@ from werkzeug import Response
 from werkzeug.exceptions import BadRequest
 
 from app import audit
-from app.access import CUSTOMERS, INSTANCE_ADMINS, PUBLIC, VISITORS, Allowed, Audience, Role, allowed
+from app.access import CUSTOMERS, INSTANCE_ADMINS, OPERATORS, PUBLIC, VISITORS, Allowed, Audience, Role, allowed
 from app.accounts.services import account_by_slug, membership_of, operators_of
 from app.db import unit_of_work
 from app.errors import AppError, Forbidden, NotFound
@@ -72,7 +72,7 @@ def _enter(who: frozenset[Role]) -> Response | None:
     """Into the account, as what its role may be there."""
     _enter_account()
     if g.membership.role not in who:
-        _refuse()
+        _refuse(who)
     if _owes_second_factor():
         flash("An Operator signs in with a second factor here. Add one to go on.", "failed")
         return go_to(url_for("accounts.profile"))
@@ -120,11 +120,14 @@ def _enter_installation() -> None:
             raise NotFound
 
 
-def _refuse() -> None:
+def _refuse(who: frozenset[Role]) -> None:
     names = ", ".join(user.shown_name for user in operators_of(g.account.id))
     with unit_of_work():
         audit.record("refused", g.account, outcome="refused", path=request.path, method=request.method)
-    raise Forbidden(f"Only an Operator can open or change this. At {g.account.name} that is {names}.")
+    if who == OPERATORS:
+        raise Forbidden(f"Only an Operator can open or change this. At {g.account.name} that is {names}.")
+    roles = " or ".join(role.label for role in Role if role in who)
+    raise Forbidden(f"Only an {roles} can open or change this. Who gives roles at {g.account.name}: {names}.")
 
 
 def _enter_portal(*, signed_in: bool) -> Response | None:

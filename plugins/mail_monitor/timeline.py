@@ -10,7 +10,7 @@ from app.billing.models import Customer
 from app.db import db
 from app.installations.models import Installation
 from app.plugin import Moment
-from plugins.mail_monitor.records import Direction, Filing, Message
+from plugins.mail_monitor.records import Direction, Filing, How, Message
 
 
 def moments(installation: Installation, customer: Customer, until: datetime, most: int) -> Sequence[Moment]:
@@ -21,7 +21,12 @@ def moments(installation: Installation, customer: Customer, until: datetime, mos
             *(Message.subject, Message.direction),
         )
         .join(Message, Message.id == Filing.message_id)
-        .where(Filing.customer_id == customer.id, Filing.thread_id.is_not(None), Filing.received_at <= until)
+        .where(
+            Filing.customer_id == customer.id,
+            Filing.thread_id.is_not(None),
+            Filing.how != How.HOST,  # the host tells of its own mails itself
+            Filing.received_at <= until,
+        )
         .order_by(Filing.received_at.desc(), Filing.id.desc())
         .limit(most)
     )

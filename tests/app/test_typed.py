@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidInput
-from app.typed import email_key, fold, line, problem_of, tidy
+from app.typed import email_key, fold, line, paragraphs, problem_of, tidy
 
 
 def test_blanks_around_go_and_letters_are_composed() -> None:
@@ -22,6 +22,13 @@ def test_what_nobody_can_see_is_refused_by_its_code(text: str) -> None:
     with pytest.raises(InvalidInput, match=rf"U\+{ord(text[1]):04X}") as refused:
         line(text, 40, "name")
     assert refused.value.field == "name"
+
+
+def test_paragraphs_keep_their_lines_and_nothing_else_that_cannot_be_seen() -> None:
+    assert paragraphs(" One \r\n\r\ntwo\n", 20, "note") == "One\n\ntwo"
+    for wrong in ("One\x0btwo", "One\rtwo", "One\u2028two", "a\n" * 20 + "b"):
+        with pytest.raises(InvalidInput):
+            paragraphs(wrong, 20, "note")
 
 
 def test_a_long_line_is_refused_with_both_lengths() -> None:

@@ -252,6 +252,13 @@ class TestDrafts:
         assert re.search(r'id="lines-0-unit_price-note">.*“much” is not an amount', answer.text, re.DOTALL)
         assert only_invoice().lines[0].unit_minor == 450
 
+    def test_a_note_keeps_the_lines_it_was_typed_in(self, ana: Visitor, draft: Invoice) -> None:
+        answer = ana.post(f"/acme/invoices/{draft.id}/edit", data={**LINE, "note": "Thank you.\r\n\r\nSee you "})
+
+        assert answer.status_code == 303
+        assert only_invoice().note == "Thank you.\n\nSee you"
+        assert "Thank you.\n\nSee you</p>" in ana.get(f"/acme/invoices/{draft.id}").text
+
     def test_what_was_issued_is_no_longer_rewritten(self, ana: Visitor, draft: Invoice) -> None:
         ana.post(f"/acme/invoices/{draft.id}/issue")
 

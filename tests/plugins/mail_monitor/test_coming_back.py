@@ -234,6 +234,8 @@ def test_what_the_host_sent_to_a_customer_stands_among_the_sent_ones(
     )
     assert filing.thread_id is not None
     assert "A test for T" in ben.get(f"/acme/customers/{tamsin.id}/mail/crm").text
+    # The host tells of its own mails in the timeline: once is enough.
+    assert ben.get(f"/acme/customers/{tamsin.id}/timeline").text.count("A test for T") == 1
     assert "this is a test of the mails" in ben.get(f"{AT}/messages/{filing.message_id}").text
 
 
