@@ -103,10 +103,19 @@ def _take_over(field: Field, value: object) -> None:
         field.process(None, value)
 
 
+def _row(field: FieldList, values: Mapping[str, Any]) -> str:
+    """One of several entries, as what stands in its own fields."""
+    labels = (
+        {part.name.rpartition("-")[2]: part.label.text.lower() for part in field.entries[0]} if field.entries else {}
+    )
+    first, *rest = [f"{labels.get(name, name)} {value}" for name, value in values.items() if value] or ["nothing"]
+    return f"{first} ({', '.join(rest)})" if rest else first
+
+
 def _words(field: Field, value: object) -> str:
     """A stored value in words, as the field would show it."""
     if isinstance(field, FieldList) and isinstance(value, list):
-        return "; ".join(", ".join(str(part) for part in one.values() if part) for one in value)
+        return "; ".join(_row(field, one) for one in value)
     if isinstance(field, SelectField):
         value = next((label for key, label, *_ in field.iter_choices() if str(key) == str(value)), value)
     if isinstance(value, bool):

@@ -95,6 +95,8 @@ def add_location(account: Account, name: str, **fields: Any) -> Location:
 
 def checked_email(email: str) -> str:
     """`email` without outer blanks, or `InvalidInput` naming what is wrong with it."""
+    if not email.strip():
+        raise InvalidInput("Type an email address.", "email")
     try:
         return validate_email(email.strip(), check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:

@@ -85,11 +85,14 @@ def read_bytes(content: bytes, name: str, columns: Iterable[str], needed: Iterab
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{name} is not written in UTF-8.") from error
-    return list(_rows(io.StringIO(text, newline=""), tuple(columns), tuple(needed), outcome))
+    return list(_rows(text, tuple(columns), tuple(needed), outcome))
 
 
-def _rows(file: Iterable[str], columns: tuple[str, ...], needed: tuple[str, ...], outcome: Outcome) -> Iterator[Row]:
-    reader = csv.reader(file)
+def _rows(text: str, columns: tuple[str, ...], needed: tuple[str, ...], outcome: Outcome) -> Iterator[Row]:
+    file = io.StringIO(text, newline="")
+    # Where a comma stands before decimals, spreadsheets part cells by semicolons. The heading tells.
+    delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader = csv.reader(file, delimiter=delimiter)
     heading = [tidy(name).lower() for name in next(reader, [])]
     missing = [name for name in needed if name not in heading]
     if missing:

@@ -13,13 +13,18 @@ GOOD_FOR_S = {CONFIRM: 4 * 24 * 3600, CARD: 30 * 24 * 3600}
 
 def address(account: Account, endpoint: str, what: str, row_id: int) -> str:
     """The whole address of a page of the portal that is about one row."""
-    return public_url(endpoint, account_slug=account.slug, token=_signer(what).dumps([account.id, row_id]))
+    return public_url(endpoint, account_slug=account.slug, token=token(account, what, row_id))
 
 
-def opened(account: Account, what: str, token: str) -> int:
+def token(account: Account, what: str, row_id: int) -> str:
+    """The same without the page, for an address of our own."""
+    return str(_signer(what).dumps([account.id, row_id]))
+
+
+def opened(account: Account, what: str, signed: str) -> int:
     """The row that a token is about; `NotFound` when it is not ours, not for this account, or too old."""
     try:
-        account_id, row_id = _signer(what).loads(token, max_age=GOOD_FOR_S[what])
+        account_id, row_id = _signer(what).loads(signed, max_age=GOOD_FOR_S[what])
     except (BadSignature, ValueError, TypeError) as error:
         raise NotFound("This link has expired. Ask for a new one.") from error
     if account_id != account.id:

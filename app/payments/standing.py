@@ -36,6 +36,12 @@ def last_charge(invoice: Invoice) -> Charge | None:
     return db.session.scalars(query).first()
 
 
+def charge_to_confirm(invoice: Invoice) -> Charge | None:
+    """The attempt that waits for the customer's word to the bank; None when none does."""
+    charge = last_charge(invoice)
+    return charge if charge is not None and charge.state == ChargeState.CONFIRMING else None
+
+
 def paid_charge(invoice: Invoice) -> Charge | None:
     """The attempt whose money settled the invoice."""
     settled = (Charge.invoice_id == invoice.id, Charge.state == ChargeState.PAID, Charge.code != PAID_TWICE)

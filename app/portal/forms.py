@@ -6,7 +6,6 @@ from typing import Any
 from wtforms import Field, PasswordField, RadioField, SelectField, StringField, ValidationError
 from wtforms.validators import InputRequired, Length, Optional
 
-from app.accounts.models import Account
 from app.accounts.services import COUNTRIES
 from app.accounts.signing_in import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from app.billing.customers import Details
@@ -93,10 +92,10 @@ class SignUpForm(ContactForm):
     location_id = SelectField("Location", coerce=int)
     website = StringField("Leave this empty", [Optional()])
 
-    def __init__(self, account: Account, offers: Sequence[tuple[str, str]], **values: Any) -> None:
+    def __init__(self, places: Sequence[tuple[int, str]], offers: Sequence[tuple[str, str]], **values: Any) -> None:
         super().__init__(**values)
         self.offer.choices = list(offers)
-        self.location_id.choices = [(location.id, location.name) for location in account.locations]
+        self.location_id.choices = list(places)
         self.email.description = "We send a link there; you sign in with it later."
 
     @property

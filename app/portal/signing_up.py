@@ -9,7 +9,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from app import clock
-from app.accounts.models import Account
+from app.accounts.models import Account, Location
 from app.accounts.signing_in import count_try
 from app.addresses import public_url
 from app.billing import customers, deciding, life, plans, subscriptions
@@ -35,8 +35,9 @@ def count(account: Account, email: str, address: str) -> None:
 
 
 def offers(account: Account) -> list[tuple[str, Plan, Cycle]]:
-    """What can be chosen, each with the word that stands for it in a form."""
-    shown = plans.offered(account, shown_only=True)
+    """What can be chosen at one of the locations, each with the word that stands for it in a form."""
+    billed = {location.currency for location in account.locations}
+    shown = [plan for plan in plans.offered(account, shown_only=True) if plan.currency in billed]
     return [(f"{plan.id}-{cycle.value}", plan, cycle) for plan in shown for cycle in plan.cycles]
 
 
@@ -117,12 +118,17 @@ def go_on(customer: Customer) -> bool:
     )
 
 
-def chosen(account: Account, word: str) -> tuple[Plan, Cycle]:
-    """The plan and cycle that a word of `offers` stands for; `InvalidInput` when it is none any more."""
-    for one, plan, cycle in offers(account):
-        if one == word:
-            return plan, cycle
-    raise InvalidInput("Choose one of these plans.", "offer")
+def chosen(account: Account, word: str, location_id: int) -> tuple[Plan, Cycle]:
+    """The plan and cycle that a word of `offers` stands for; `InvalidInput` when it cannot be had at that location."""
+    found = {one: (plan, cycle) for one, plan, cycle in offers(account)}
+    if word not in found:
+        raise InvalidInput("Choose one of these plans.", "offer")
+    plan, cycle = found[word]
+    location = db.session.get_one(Location, location_id)
+    if plan.currency != location.currency:
+        where = f"{plan.title} is priced in {plan.currency}, and {location.name} bills in {location.currency}"
+        raise InvalidInput(f"{where}. Choose another location or another plan.", "location_id")
+    return plan, cycle
 
 
 def _card_is_missing(customer: Customer) -> bool:

@@ -106,7 +106,7 @@ class TestADraft:
         ben.post(address, data={**of_ben, "lines-0-unit_price": "12", "note": "From Ben"})
 
         refused = ana.post(address, data={**of_ana, "lines-0-unit_price": "8"})
-        assert "Lines became Storage, 1, 12.00, 23" in words_of(refused.text)
+        assert "Lines became what is billed Storage (quantity 1, price 12.00, tax % 23)" in words_of(refused.text)
         assert "Note to the customer is now “From Ben”" in words_of(refused.text)
         answer = ana.post(address, data=form_of(refused.text))
 

@@ -8,7 +8,7 @@ from app.billing import collecting, invoices, printing
 from app.billing.lines import taxes_of
 from app.db import unit_of_work
 from app.htmx import go_to, page_or_partial
-from app.payments import asking, cards, standing
+from app.payments import asking, cards, links, standing
 from app.portal import billing_info, own
 from app.portal.routes.blueprint import pages
 
@@ -29,6 +29,7 @@ def list_invoices() -> str:
 @allow(CUSTOMERS)
 def invoice(invoice_id: int) -> str:
     row = own.invoice(g.account, g.customer, invoice_id)
+    confirming = standing.charge_to_confirm(row)
     return page_or_partial(
         "portal/invoice.html",
         "portal/_invoice_sum.html",
@@ -38,6 +39,7 @@ def invoice(invoice_id: int) -> str:
         rounding=printing.rounding(row),
         can_pay=billing_info.can_pay(row),
         is_moving=standing.is_moving(row),
+        confirm_token=links.token(g.account, links.CONFIRM, confirming.id) if confirming else "",
     )
 
 

@@ -21,13 +21,15 @@ def sign_up() -> Answer:
     """Everybody who fills it in gets the same answer; who is a customer already is told by mail."""
     found = signing_up.offers(g.account)
     words = [(word, f"{plan.title}, {plan.price(cycle)} {cycle.per}") for word, plan, cycle in found]
+    currencies = {plan.currency for _, plan, _ in found}
+    places = [(one.id, one.name) for one in g.account.locations if one.currency in currencies or not found]
 
     def deed(form: SignUpForm) -> Response:
         details = form.details(form.location_id.data, None)
         if not form.was_filled_by_a_program:
             signing_up.count(g.account, details.email, request.remote_addr or "")
             with unit_of_work():
-                plan, cycle = signing_up.chosen(g.account, form.offer.data)
+                plan, cycle = signing_up.chosen(g.account, form.offer.data, form.location_id.data)
                 customer = signing_up.register(g.account, details, plan, cycle)
                 if customer is not None:
                     links.send(g.account, customer, Purpose.CONFIRMATION)
@@ -39,5 +41,5 @@ def sign_up() -> Answer:
     plans = [list(several) for _, several in groupby(found, key=lambda one: one[1].id)]
     first = {"offer": words[0][0]} if len(words) == 1 else {}
     return take(
-        SignUpForm(g.account, words, data=first), deed, "portal/sign_up.html", "portal/_sign_up_form.html", plans=plans
+        SignUpForm(places, words, data=first), deed, "portal/sign_up.html", "portal/_sign_up_form.html", plans=plans
     )

@@ -43,6 +43,16 @@ def invoice(number: str) -> Invoice:
 
 
 class TestCustomers:
+    @pytest.mark.parametrize("between", [";", "\t"])
+    def test_spreadsheets_that_part_cells_otherwise_are_read_too(self, take: Import, between: str) -> None:
+        heading, line = ("email", "full_name", "city"), ("tamsin@quill.example", "Quill, Tamsin", "Lisboa")
+
+        answer = take("customers", between.join(line), heading=between.join(heading))
+
+        row = customer("tamsin@quill.example")
+        assert answer == {"created": 1, "skipped": []}
+        assert (row.full_name, row.city) == ("Quill, Tamsin", "Lisboa")
+
     def test_every_column_arrives(self, take: Import, cast: Cast) -> None:
         make.location(cast.acme, "Mill Lane")
 

@@ -1,5 +1,6 @@
 """Collecting by card, against the test gateway: on the due day, by hand, declined, confirmed, given up."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 
@@ -400,6 +401,18 @@ class TestConfirming:
         assert paid_there(bank, invoice) == []
         assert invoice.collector == "gateway"
         assert "wants a confirmation" in outlook.of_pending(invoice).sentence
+
+    def test_the_portal_leads_to_the_bank_as_well(
+        self, invoice: Invoice, enter_portal: Callable[[Customer], Visitor]
+    ) -> None:
+        browser = enter_portal(invoice.customer)
+
+        page = browser.get(f"/portal/acme/invoices/{invoice.id}").text
+
+        assert "Your bank wants you to confirm this payment." in page
+        asked = re.search(r'href="(/portal/acme/confirm/[^"]+)"', page)
+        assert asked is not None
+        assert "Go to your bank" in browser.get(asked[1]).text
 
     @pytest.mark.parametrize(("decision", "status"), [("approve", "paid"), ("refuse", "pending")])
     def test_from_the_mail_to_the_bank_and_back(

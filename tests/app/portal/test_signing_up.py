@@ -145,6 +145,53 @@ def test_signing_up_again_and_again_is_slowed_down(client: Visitor, form: dict[s
     assert answers == [303, 303, 303, 429]
 
 
+def test_where_no_plan_can_be_had_is_not_offered(client: Visitor, form: dict[str, str], cast: Cast) -> None:
+    there = make.location(cast.acme, "Old Port", currency="CAD")
+
+    page = client.get("/portal/acme/sign-up").text
+    forged = client.post("/portal/acme/sign-up", data={**form, "location_id": str(there.id)})
+
+    assert "Old Port" not in page
+    assert forged.status_code == 422
+    assert db.session.scalar(sa.select(sa.func.count()).select_from(Customer)) == 0
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_plan_in_another_currency_than_the_locations_is_refused_whoever_asks(
+    client: Visitor, form: dict[str, str], cast: Cast, plan: Plan, known: bool
+) -> None:
+    there = make.location(cast.acme, "Old Port", currency="CAD")
+    with unit_of_work() as rows:
+        rows.add(
+            Plan(
+                account_id=cast.acme.id,
+                title="Port",
+                kind="business",
+                currency="CAD",
+                monthly_minor=3000,
+                shown=True,
+            )
+        )
+    if known:
+        make.customer(cast.acme, email=EMAIL)
+
+    answer = client.post("/portal/acme/sign-up", data={**form, "location_id": str(there.id)})
+
+    assert answer.status_code == 422
+    assert "Business 12 is priced in EUR, and Old Port bills in CAD." in answer.text
+    assert mails("portal_known") + mails("portal_confirmation") == 0
+
+
+def test_what_no_location_bills_in_any_more_is_not_offered(client: Visitor, plan: Plan, cast: Cast) -> None:
+    with unit_of_work():
+        cast.acme.locations[0].currency = "CAD"
+
+    answer = client.get("/portal/acme/sign-up")
+
+    assert answer.status_code == 200
+    assert "Business 12" not in answer.text
+
+
 def test_a_plan_that_is_not_shown_cannot_be_taken(client: Visitor, form: dict[str, str], plan: Plan) -> None:
     with unit_of_work() as rows:
         rows.get_one(Plan, plan.id).shown = False
