@@ -103,7 +103,7 @@ def _take_over(field: Field, value: object) -> None:
         field.process(None, value)
 
 
-def _row(field: FieldList, values: Mapping[str, Any]) -> str:
+def _row(field: "FieldList[Any]", values: Mapping[str, Any]) -> str:
     """One of several entries, as what stands in its own fields."""
     labels = (
         {part.name.rpartition("-")[2]: part.label.text.lower() for part in field.entries[0]} if field.entries else {}

@@ -31,7 +31,10 @@ def of_customer(customer: Customer) -> Outlook:
         return Outlook("next", f"{doing} {on_day(move.day)}, as {move.by} planned.")
     if customer.status == CustomerStatus.LOCKED:
         why = next((one.why for one in life.moves_of(customer, most=1) if one.deed == Deed.LOCKED), "")
-        then = "Collect what is open, then unlock." if invoices.open_of([customer.id]) else "Nothing is open: unlock."
+        by_hand = (
+            "Collect what is open, then unlock." if invoices.open_of([customer.id]) else "Nothing is open: unlock."
+        )
+        then = payments.of_locked(customer) or by_hand
         return Outlook("stuck", f"Locked: {(why or 'for non-payment').rstrip('.')}. {then}")
     if customer.status != CustomerStatus.ACTIVE:
         return _INACTIVE[customer.status]

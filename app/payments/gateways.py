@@ -163,10 +163,8 @@ def end(gateway: Gateway) -> None:
 
     `Conflict` while a charge may still take money: only this key can say what became of it.
     """
-    moving = charges_in_the_air(gateway)
-    if moving:
-        what = "1 charge is" if moving == 1 else f"{moving} charges are"
-        raise Conflict(f"{what} still on the way, and only this connection can tell how they end. Try again then.")
+    if why := why_it_stays(gateway):
+        raise Conflict(why)
     gateway.ended_at, gateway.due_at = clock.now(), None
     gateway.secret_key = gateway.webhook_secret = None
     db.session.execute(
@@ -180,6 +178,18 @@ def end(gateway: Gateway) -> None:
     )
     db.session.flush()
     audit.record("gateway_disconnected", gateway, provider=gateway.provider.value)
+
+
+def why_it_stays(gateway: Gateway) -> str:
+    """Why a gateway cannot be let go now; "" when it can."""
+    moving = charges_in_the_air(gateway)
+    if not moving:
+        return ""
+    what, ends = ("1 charge is", "it ends") if moving == 1 else (f"{moving} charges are", "they end")
+    return (
+        f"{what} still on the way, and only this connection can tell how {ends}. "
+        "Most take seconds; what a bank wants confirmed, at most three days."
+    )
 
 
 def charges_in_the_air(gateway: Gateway) -> int:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app import clock
-from app.billing.models import GATEWAY, Invoice
+from app.billing.models import GATEWAY, Customer, Invoice
 from app.formats import moment, on_day, on_moment, zone
 from app.payments import cards, gateways, standing
 from app.payments.models import PAID_TWICE, Charge, ChargeState, Collection, CollectionState, RefundState
@@ -33,6 +33,12 @@ def of_pending(invoice: Invoice) -> Prospect:
     if collection is None or collection.state == CollectionState.ENDED:
         return _not_begun(invoice)
     return _begun(invoice, collection)
+
+
+def of_locked(customer: Customer) -> str:
+    """What unlocks a customer by itself; "" when nothing does."""
+    numbers = list(standing.given_up(customer.id).values())
+    return f"Paying or voiding {' and '.join(numbers)} unlocks by itself." if numbers else ""
 
 
 def of_paid(invoice: Invoice) -> str:

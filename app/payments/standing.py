@@ -128,9 +128,9 @@ def open_here(customer: Customer) -> list[Invoice]:
 
 
 def waiting_for_a_word(customer: Customer) -> list[Invoice]:
-    """Those of `open_here` that a card added now would not be charged for unasked: they were due before."""
-    card = cards.default_card(customer.id)
-    return [one for one in open_here(customer) if card is None or not was_there_in_time(card, one)]
+    """Those of `open_here` that a card added now is not charged for unasked: they were due before, or given up."""
+    card, tried = cards.default_card(customer.id), given_up(customer.id)
+    return [one for one in open_here(customer) if card is None or one.id in tried or not was_there_in_time(card, one)]
 
 
 def lacks_card(customer: Customer) -> bool:
@@ -147,20 +147,25 @@ def locked_customer(customer_id: int) -> Customer:
     return db.session.get_one(Customer, customer_id, with_for_update=True, populate_existing=True)
 
 
-def unlock_if_paid(customer_id: int, why: str) -> bool:
-    """Unlock a customer who was locked for invoices that could not be collected, once none of these is open."""
-    given_up = (
-        sa.select(sa.func.count())
-        .select_from(Collection)
-        .join(Invoice, Invoice.id == Collection.invoice_id)
+def given_up(customer_id: int) -> dict[int, str]:
+    """The numbers of a customer's open invoices that could not be collected in all attempts, by the invoice's id."""
+    query = (
+        sa.select(Invoice.id, Invoice.number)
+        .join(Collection, Collection.invoice_id == Invoice.id)
         .where(
             Invoice.customer_id == customer_id,
             Invoice.status == InvoiceStatus.PENDING,
             Collection.state == CollectionState.GIVEN_UP,
         )
+        .order_by(Invoice.id)
     )
+    return dict(db.session.execute(query).all())
+
+
+def unlock_if_paid(customer_id: int, why: str) -> bool:
+    """Unlock a customer who was locked for invoices that could not be collected, once none of these is open."""
     customer = locked_customer(customer_id)
-    if customer.status != CustomerStatus.LOCKED or db.session.scalar(given_up):
+    if customer.status != CustomerStatus.LOCKED or given_up(customer_id):
         return False
     return life.unlock(customer, why=why)
 

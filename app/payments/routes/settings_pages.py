@@ -100,6 +100,7 @@ def disconnect() -> Answer:
             gateway=gateway,
             cards=gateways.cards_at(gateway),
             pending=gateways.pending_sums(g.account),
+            why_it_stays=gateways.why_it_stays(gateway),
         )
     title = gateway.title
     with unit_of_work():

@@ -16,7 +16,7 @@ from app.effects import Intent
 from app.errors import Capped, OutcomeUnknown
 from app.installations.models import InstallationState
 from app.mailing.models import OutgoingMail
-from app.payments import charging, links, outlook, settling
+from app.payments import charging, links, outlook, settling, standing
 from app.payments.models import CONFIRM_WITHIN, ChargeState, CollectionState, Gateway, SavedCard
 from app.payments.provider import Asked, Outcome
 from app.payments.test_gateway import TestGateway
@@ -255,6 +255,9 @@ class TestADeclinedCard:
         assert customer.status == "locked"
 
         ben = sign_in(cast.ben)
+        said = f"Paying or voiding {invoice.number} unlocks by itself."
+        assert said in ben.get(f"/acme/customers/{customer.id}").text
+
         ben.post(f"/acme/invoices/{invoice.id}/{ending}", data=typed)
 
         db.session.rollback()
@@ -263,6 +266,18 @@ class TestADeclinedCard:
             f"{invoice.number} is {ending}. By {cast.ben.email}."
             in ben.get(f"/acme/customers/{customer.id}/timeline?show=status").text
         )
+
+    def test_a_new_card_asks_for_what_was_given_up_even_on_its_due_day(
+        self, customer: Customer, leave_card: LeaveCard, bell: HeardBell
+    ) -> None:
+        leave_card(customer, "declined")
+        invoice = make.invoice(customer, due_on=hands.today("Europe/Lisbon"))
+        give_up(invoice, bell)
+
+        leave_card(customer)
+
+        db.session.rollback()
+        assert standing.waiting_for_a_word(customer) == [invoice]
 
     def test_voiding_one_of_two_that_were_given_up_leaves_the_customer_locked(
         self,
