@@ -41,7 +41,7 @@ STATES = {
         *("draft", "waiting", "sending", "sent"),
         *("unknown", "failed_to_send", "not_delivered"),
     ),
-    "outcome": ("done", "failed", "refused"),
+    "outcome": ("done", "sent", "unknown", "failed", "refused"),
 }
 """What has states, and every state of it that has a chip."""
 
