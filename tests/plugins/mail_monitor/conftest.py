@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.accounts.models import Account
+from app.billing.models import Customer
 from app.db import db, unit_of_work
 from app.installations.models import Installation
 from plugins.mail_monitor import accounts, credentials, jobs, pausing, testing
@@ -34,6 +35,12 @@ def server(app: Flask) -> FakeServer:
 def installation(cast: Cast) -> Installation:
     """The mail monitor switched on for Acme."""
     return make.installation(cast.acme, "mail_monitor")
+
+
+@pytest.fixture
+def tamsin(cast: Cast) -> Customer:
+    """The customer of Acme whom `mail()` is from unless said otherwise."""
+    return make.customer(cast.acme, email="tamsin@quill.example")
 
 
 @pytest.fixture

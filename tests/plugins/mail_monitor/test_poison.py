@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from app import clock
+from app.billing.models import Customer
 from app.db import db
 from app.errors import Capped
 from plugins.mail_monitor import parsing
@@ -15,8 +16,6 @@ from plugins.mail_monitor.letters import Envelope
 from plugins.mail_monitor.models import EmailAccount, Trouble
 from plugins.mail_monitor.records import Filing, Message
 from plugins.mail_monitor.waiting import Quarantined
-from tests import make
-from tests.cast import Cast
 from tests.fakes.mailbox import FakeServer
 from tests.plugins.mail_monitor.conftest import rows_of
 from tests.plugins.mail_monitor.letters import mail
@@ -41,9 +40,8 @@ HEADER = (
     ],
 )
 def test_bytes_that_no_database_takes_hold_nothing_up(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, written: bytes, instead: bytes
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, written: bytes, instead: bytes
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(HEADER.replace(written, instead) + b"\r\nHello")
     server.inbox.put(mail(subject="Behind"))
     assert scan(desk).filed == 2
@@ -52,9 +50,8 @@ def test_bytes_that_no_database_takes_hold_nothing_up(
 
 @pytest.mark.parametrize("sender", [b"jos\xe9@voss.example", b"<a\0b@voss.example>", b"a@\xe9\xff.example"])
 def test_a_sender_that_no_database_takes_holds_nothing_up(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, sender: bytes
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, sender: bytes
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(HEADER.replace(b"Tamsin <tamsin@quill.example>", sender) + b"\r\nHello")
     server.inbox.put(mail(subject="Behind"))
     assert scan(desk).filed == 1
@@ -63,9 +60,8 @@ def test_a_sender_that_no_database_takes_holds_nothing_up(
 
 
 def test_what_cannot_be_stored_in_spite_of_all_is_put_aside_alone(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for subject in ("Before", "Poison", "After"):
         server.inbox.put(mail(subject=subject))
     _spoil(monkeypatch, lambda envelope: setattr_frozen(envelope, "subject", "\0\udc80"))
@@ -78,9 +74,8 @@ def test_what_cannot_be_stored_in_spite_of_all_is_put_aside_alone(
 
 
 def test_a_header_that_breaks_the_reader_is_put_aside_alone(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for subject in ("Before", "Poison", "After"):
         server.inbox.put(mail(subject=subject))
 
@@ -94,9 +89,8 @@ def test_a_header_that_breaks_the_reader_is_put_aside_alone(
 
 
 def test_a_message_that_kills_the_worker_itself_is_put_aside_untouched_after_three_deaths(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail(subject="Poison"))
     server.inbox.put(mail(subject="Behind"))
     touched = 0
@@ -119,9 +113,8 @@ def test_a_message_that_kills_the_worker_itself_is_put_aside_untouched_after_thr
 
 
 def test_a_pause_that_the_server_asks_for_counts_against_no_message(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail())
     pause = Capped("The provider asked us to wait.", until=clock.now() + timedelta(minutes=5))
     for _ in range(5):
@@ -136,9 +129,8 @@ def test_a_pause_that_the_server_asks_for_counts_against_no_message(
 
 
 def test_what_was_read_before_a_pause_is_filed_at_once(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(110):
         server.inbox.put(mail(subject=str(number)))
     pause = Capped("The provider asked us to wait.", until=clock.now() + timedelta(minutes=5))

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 import time_machine
 
 from app import clock
-from app.billing.models import CustomerStatus
+from app.billing.models import Customer, CustomerStatus
 from app.db import db, unit_of_work
 from app.errors import Capped, NotSent, Refused
 from plugins.mail_monitor import batches
@@ -44,9 +44,8 @@ def folder_of(row: EmailAccount, kind: FolderKind = FolderKind.INBOX) -> Folder:
 
 
 def test_a_message_of_a_customer_is_filed_with_its_reason(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    cast: Cast, tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail("Tamsin Quill <tamsin@quill.example>", subject="Parcel?", text="Did it arrive?"))
     assert scan(desk).filed == 1
     filing = rows_of(Filing)[0]
@@ -57,9 +56,8 @@ def test_a_message_of_a_customer_is_filed_with_its_reason(
 
 
 def test_what_was_there_before_watching_began_is_left_alone(
-    cast: Cast, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
+    tamsin: Customer, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail(subject="Old"))
     desk = watch(settings)
     server.inbox.put(mail(subject="New"))
@@ -77,9 +75,8 @@ def test_a_customer_in_any_state_counts(
 
 
 def test_sent_mail_is_filed_with_whom_it_went_to(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    cast: Cast, tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    tamsin = make.customer(cast.acme, email="tamsin@quill.example")
     ben = make.customer(cast.acme, email="ben@birch.example")
     server.sent.put(mail("Desk <desk@acme.example>", "tamsin@quill.example", Bcc="ben@birch.example"))
     scan(desk)
@@ -98,9 +95,8 @@ def test_a_stranger_leaves_a_header_and_no_text(desk: EmailAccount, server: Fake
 
 
 def test_a_second_scan_files_nothing_and_asks_little(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail())
     scan(desk)
     server.commands.clear()
@@ -109,9 +105,8 @@ def test_a_second_scan_files_nothing_and_asks_little(
 
 
 def test_the_same_message_through_two_accounts_stands_once_and_names_both(
-    cast: Cast, desk: EmailAccount, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     post = watch(replace(settings, email_address="post@acme.example"))
     raw = mail(message_id="<one@quill.example>")
     server.inbox.put(raw)
@@ -121,9 +116,8 @@ def test_the_same_message_through_two_accounts_stands_once_and_names_both(
 
 
 def test_two_messages_with_one_id_are_both_filed_and_the_second_is_marked(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail(message_id="<same@quill.example>", text="One"))
     server.inbox.put(mail(message_id="<same@quill.example>", text="Two"))
     server.inbox.put(mail(message_id="<same@quill.example>", text="Two"))
@@ -133,9 +127,8 @@ def test_two_messages_with_one_id_are_both_filed_and_the_second_is_marked(
 
 
 def test_messages_without_an_id_are_told_apart_by_what_they_say(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for text in ("One", "Two", "One"):
         server.inbox.put(mail(message_id="", text=text))
     tally = scan(desk)
@@ -143,9 +136,8 @@ def test_messages_without_an_id_are_told_apart_by_what_they_say(
 
 
 def test_a_message_that_goes_while_it_is_read_is_passed(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     uid = server.inbox.put(mail())
     del server.inbox.messages[uid]
     server.inbox.put(mail(subject="Stays"))
@@ -155,9 +147,8 @@ def test_a_message_that_goes_while_it_is_read_is_passed(
 
 
 def test_a_connection_that_breaks_between_two_batches_loses_and_doubles_nothing(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(110):
         server.inbox.put(mail(subject=str(number)))
     server.faults = [*[None] * len(("open", "examine", "uids", "headers", "whole")), BROKEN]
@@ -171,10 +162,9 @@ def test_a_connection_that_breaks_between_two_batches_loses_and_doubles_nothing(
 
 
 def test_a_connection_that_breaks_over_the_next_headers_loses_and_doubles_nothing(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plugins.mail_monitor.batches.MOST_HEADERS", 4)
-    make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(10):
         server.inbox.put(mail(subject=str(number)))
     server.faults = [*[None] * len(("open", "examine", "uids", "headers")), BROKEN]
@@ -186,9 +176,8 @@ def test_a_connection_that_breaks_over_the_next_headers_loses_and_doubles_nothin
 
 
 def test_a_server_that_asks_for_a_pause_finds_nothing_owed_afterwards(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(110):
         server.inbox.put(mail(subject=str(number)))
     pause = Capped("Asked to wait.", until=clock.now() + timedelta(minutes=5))
@@ -200,10 +189,9 @@ def test_a_server_that_asks_for_a_pause_finds_nothing_owed_afterwards(
 
 
 def test_a_turn_that_ends_between_two_batches_leaves_the_rest_to_the_next_one(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("plugins.mail_monitor.batches.MOST_BODIES", 2)
-    make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(5):
         server.inbox.put(mail(subject=str(number)))
     del server.inbox.messages[4]
@@ -222,9 +210,8 @@ def test_a_turn_that_ends_between_two_batches_leaves_the_rest_to_the_next_one(
 
 
 def test_a_worker_killed_over_a_chunk_leaves_a_trace_and_nothing_is_lost_or_doubled(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for number in range(5):
         server.inbox.put(mail(subject=str(number)))
 
@@ -242,9 +229,8 @@ def test_a_worker_killed_over_a_chunk_leaves_a_trace_and_nothing_is_lost_or_doub
 
 
 def test_one_message_that_kills_the_reader_is_put_aside_and_the_others_are_filed(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    cast: Cast, tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     for subject in ("Before", "Poison", "After"):
         server.inbox.put(mail(subject=subject))
     reads = Parser.end_letters
@@ -266,9 +252,8 @@ def test_one_message_that_kills_the_reader_is_put_aside_and_the_others_are_filed
 
 
 def test_one_message_that_breaks_the_connection_is_tried_alone_on_three_scans(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail(subject="Before"))
     server.breaks_on = {server.inbox.put(mail(subject="Breaks"))}
     server.inbox.put(mail(subject="After"))
@@ -282,9 +267,8 @@ def test_one_message_that_breaks_the_connection_is_tried_alone_on_three_scans(
 
 
 def test_a_body_that_never_comes_is_put_aside_after_three_tries(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.empty_for = {server.inbox.put(mail(subject="Empty"))}
     server.inbox.put(mail(subject="Full"))
     for _ in range(4):
@@ -294,9 +278,8 @@ def test_a_body_that_never_comes_is_put_aside_after_three_tries(
 
 
 def test_a_header_that_comes_empty_is_asked_for_again(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     headers, asked = FakeMailbox.headers, 0
 
     def empty_at_first(self: FakeMailbox, uids: Sequence[int]) -> dict[int, Fetched]:
@@ -314,9 +297,8 @@ def test_a_header_that_comes_empty_is_asked_for_again(
 
 
 def test_a_server_that_is_away_counts_against_no_message(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail())
     for _ in range(6):
         server.faults = [BROKEN]
@@ -326,9 +308,8 @@ def test_a_server_that_is_away_counts_against_no_message(
 
 
 def test_a_bomb_goes_to_quarantine_and_holds_nothing_up(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     head = b"From: tamsin@quill.example\r\nSubject: Bomb\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
     server.inbox.put(head + b"--b\r\n\r\nx\r\n" * 1204)
     server.inbox.put(mail(subject="Behind"))
@@ -338,9 +319,8 @@ def test_a_bomb_goes_to_quarantine_and_holds_nothing_up(
 
 
 def test_a_message_that_is_too_large_is_filed_with_the_beginning_of_its_text(
-    cast: Cast, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
+    tamsin: Customer, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     desk = watch(replace(settings, largest_mb=1))
     server.inbox.put(mail(subject="Huge", text="Hello at the beginning. " + "x " * 700_000))
     assert scan(desk).filed == 1
@@ -353,9 +333,8 @@ def test_a_message_that_is_too_large_is_filed_with_the_beginning_of_its_text(
 
 
 def test_an_attachment_that_comes_twice_is_stored_once(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    cast: Cast, tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     part = b"--b\r\nContent-Type: application/pdf; name=lease.pdf\r\n\r\n%PDF-1.7 the lease\r\n"
     for number in (1, 2):
         head = f"From: tamsin@quill.example\r\nMessage-ID: <{number}@x>\r\n".encode()
@@ -378,9 +357,8 @@ def test_an_exchange_placeholder_is_not_taken_for_a_message(desk: EmailAccount, 
 
 
 def test_a_wrong_password_stops_after_two_tries_and_a_new_one_goes_on_where_it_stopped(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.password = "changed"
     server.inbox.put(mail())
     scan(desk)
@@ -429,9 +407,8 @@ def test_a_bad_certificate_is_told_and_looked_at_again_later(
 
 
 def test_the_volume_of_a_day_is_a_limit(
-    cast: Cast, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
+    tamsin: Customer, server: FakeServer, watch: Watch, settings: AccountSettings, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     desk = watch(replace(settings, daily_messages=100))
     for _ in range(100):
         server.inbox.put(mail())
@@ -445,14 +422,13 @@ def test_the_volume_of_a_day_is_a_limit(
 
 
 def test_the_bytes_of_a_day_are_a_limit_within_one_turn_too(
-    cast: Cast,
+    tamsin: Customer,
     server: FakeServer,
     watch: Watch,
     settings: AccountSettings,
     scan: Scan,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     monkeypatch.setattr(batches, "MOST_BYTES", 2**18)
     desk = watch(replace(settings, daily_mb=1))
     for number in range(12):
@@ -478,9 +454,8 @@ def test_headers_of_strangers_count_for_the_day_too(desk: EmailAccount, server: 
 
 
 def test_a_slow_server_does_not_cost_the_lease(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.inbox.put(mail())
     headers, whole = FakeMailbox.headers, FakeMailbox.whole
     with time_machine.travel(clock.now(), tick=False) as time:
@@ -499,9 +474,8 @@ def test_a_slow_server_does_not_cost_the_lease(
 
 
 def test_a_sent_folder_under_another_name_is_found_again(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     server.folders["Gesendet"] = server.folders.pop("Sent")
     server.folders["Gesendet"].put(mail("desk@acme.example", "tamsin@quill.example"))
     assert scan(desk).filed == 1
@@ -509,9 +483,8 @@ def test_a_sent_folder_under_another_name_is_found_again(
 
 
 def test_an_inactive_account_is_not_scanned_and_keeps_its_place(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     with unit_of_work() as session:
         session.get_one(EmailAccount, desk.id).active = False
     server.inbox.put(mail())
@@ -523,9 +496,8 @@ def test_an_inactive_account_is_not_scanned_and_keeps_its_place(
 
 
 def test_two_accounts_with_one_mailbox_each_file_for_themselves(
-    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan
+    cast: Cast, tamsin: Customer, desk: EmailAccount, server: FakeServer, scan: Scan
 ) -> None:
-    make.customer(cast.acme, email="tamsin@quill.example")
     make.customer(cast.zenith, email="tamsin@quill.example")
     server.inbox.put(mail())
     scan(desk)
