@@ -132,6 +132,11 @@ def export_of(invoice: Invoice) -> InvoiceExport | None:
     ).one_or_none()
 
 
+def fresh(invoice: Invoice) -> Invoice:
+    """An invoice as it stands now, after others wrote to it."""
+    return db.session.get_one(Invoice, invoice.id, populate_existing=True)
+
+
 def newer_invoice(customer: Customer, **fields: Any) -> Invoice:
     """An invoice created after the cut-over."""
     return make.invoice(customer, created_at=clock.now() + timedelta(microseconds=1), **fields)
@@ -148,7 +153,7 @@ def work_again(bell: HeardBell, rounds: int = 1) -> None:
 def customer(cast: Cast, connected: Connection, bell: HeardBell) -> Customer:
     """A linked customer with all that Nexudus wants to know."""
     row = make.customer(
-        cast.acme, email="t@quill.example", address="Rua 1", city="Porto", postcode="4000", country="PT"
+        cast.acme, "Tamsin Quill", email="t@quill.example", address="Rua 1", city="Porto", postcode="4000", country="PT"
     )
     work_again(bell)
     return row

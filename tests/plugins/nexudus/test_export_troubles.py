@@ -12,29 +12,16 @@ from app import effects
 from app.accounts.models import Account
 from app.billing import invoices
 from app.billing.lines import Line
-from app.billing.models import Customer, Invoice, InvoiceStatus
+from app.billing.models import Customer, InvoiceStatus
 from app.db import db, unit_of_work
 from plugins.nexudus import export_reports, freezing, runs, tax_products
-from plugins.nexudus.models import Connection, ExportRun, ExportState, InvoiceExport, TaxProduct
+from plugins.nexudus.models import ExportRun, ExportState, InvoiceExport, TaxProduct
 from tests import make
 from tests.cast import Cast
-from tests.plugins.nexudus.conftest import There, export_of, mounted, newer_invoice, the_connection, work_again
+from tests.plugins.nexudus.conftest import There, export_of, fresh, mounted, newer_invoice, the_connection, work_again
 from tests.visitors import HeardBell, Visitor
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-
-
-@pytest.fixture
-def customer(cast: Cast, connected: Connection, bell: HeardBell) -> Customer:
-    row = make.customer(
-        cast.acme, "Tamsin Quill", email="t@quill.example", address="R 1", city="Porto", postcode="4", country="PT"
-    )
-    work_again(bell)
-    return row
-
-
-def fresh(invoice: Invoice) -> Invoice:
-    return db.session.get_one(Invoice, invoice.id, populate_existing=True)
 
 
 def press(ana: Visitor, bell: HeardBell, rounds: int = 1) -> None:

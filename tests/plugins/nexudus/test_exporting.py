@@ -21,6 +21,7 @@ from tests.cast import Cast
 from tests.plugins.nexudus.conftest import (
     There,
     export_of,
+    fresh,
     mounted,
     newer_invoice,
     the_connection,
@@ -39,22 +40,6 @@ def there(request: pytest.FixtureRequest, app: Flask, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def customer(cast: Cast, connected: Connection, bell: HeardBell) -> Customer:
-    """A linked customer."""
-    row = make.customer(
-        cast.acme,
-        "Tamsin Quill",
-        email="tamsin@quill.example",
-        address="Rua 1",
-        city="Porto",
-        postcode="4000",
-        country="PT",
-    )
-    work_again(bell)
-    return row
-
-
-@pytest.fixture
 def export_now(ana: Visitor, bell: HeardBell) -> Callable[[], ExportRun]:
     """Press "Export now", confirm, and let the worker work."""
 
@@ -64,10 +49,6 @@ def export_now(ana: Visitor, bell: HeardBell) -> Callable[[], ExportRun]:
         return db.session.scalars(sa.select(ExportRun).order_by(ExportRun.id.desc())).first() or pytest.fail("no run")
 
     return run
-
-
-def fresh(invoice: Invoice) -> Invoice:
-    return db.session.get_one(Invoice, invoice.id, populate_existing=True)
 
 
 def look_now() -> None:
@@ -303,7 +284,7 @@ def test_a_zero_invoice_is_excluded(there: There, customer: Customer, export_now
 def test_an_invoice_of_an_archived_member_is_held(
     there: There, ana: Visitor, customer: Customer, bell: HeardBell, export_now: Callable[[], ExportRun]
 ) -> None:
-    member = there.members(Email="tamsin@quill.example")[0]
+    member = there.members(Email="t@quill.example")[0]
     there.change("Coworker", member["Id"], Archived=True)
     ana.post("/acme/nexudus/members/connect")
     bell.answer()

@@ -29,6 +29,7 @@ from tests.cast import Cast
 from tests.plugins.nexudus.conftest import (
     There,
     export_of,
+    fresh,
     link_of,
     mounted,
     newer_invoice,
@@ -39,10 +40,6 @@ from tests.plugins.nexudus.conftest import (
 from tests.visitors import HeardBell, Visitor, apart
 
 JOB = "nexudus.work_on_connection"
-
-
-def fresh(invoice: Invoice) -> Invoice:
-    return db.session.get_one(Invoice, invoice.id, populate_existing=True)
 
 
 def state_of(customer: Customer) -> LinkState | None:

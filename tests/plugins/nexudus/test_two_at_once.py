@@ -19,8 +19,8 @@ from plugins.nexudus.client import Nexudus
 from plugins.nexudus.models import Connection, ExportState, InvoiceExport, LinkRun, LinkState
 from tests import make
 from tests.cast import Cast
-from tests.plugins.nexudus.conftest import There, export_of, link_of, newer_invoice, work_again
-from tests.plugins.nexudus.test_people_and_workers import beside, export_now, fresh, once_before, state_of
+from tests.plugins.nexudus.conftest import There, export_of, fresh, link_of, newer_invoice, work_again
+from tests.plugins.nexudus.test_people_and_workers import beside, export_now, once_before, state_of
 from tests.visitors import HeardBell, Visitor
 
 
