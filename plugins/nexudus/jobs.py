@@ -3,6 +3,7 @@
 import random
 from datetime import datetime, timedelta
 
+import sqlalchemy as sa
 import structlog
 
 from app import clock
@@ -24,8 +25,10 @@ LONGEST_PAUSE_S = 300
 
 def work_on_connection(connection_id: int) -> None:
     """One slice of everything a connection has to do; says in its row when it wants the next one."""
+    due_at = db.session.scalar(sa.select(Connection.due_at).where(Connection.id == connection_id))
     connection = connecting.in_use(connection_id)
     if connection is None:
+        _wait_for_a_sign_in(connection_id, due_at)
         return
     structlog.contextvars.bind_contextvars(account_id=connection.account_id)
     with turn(connection_id, SLICE_S) as mine:
@@ -58,6 +61,17 @@ def _slice(mine: Turn, asked_for: datetime | None) -> None:
         _park(mine, trouble)
     else:
         _rest(mine, min(wishes, default=None), asked_for)
+
+
+def _wait_for_a_sign_in(connection_id: int, due_at: datetime | None) -> None:
+    """Nothing can be done, so nothing is due; signing in, or switching on, makes it due again, maybe right now."""
+    with unit_of_work() as session:
+        session.execute(
+            sa.update(Connection)
+            .where(Connection.id == connection_id, Connection.due_at == due_at)
+            .values(due_at=None, nudged_at=None)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def link_customer(installation_id: int, customer_id: int) -> None:
@@ -94,10 +108,12 @@ def _park(mine: Turn, error: Outside) -> None:
     db.session.rollback()
     with unit_of_work() as session:
         connection = session.get_one(Connection, mine.connection_id)
-        attempts, due = connection.attempts, clock.now() + LOOK_AGAIN
+        attempts = connection.attempts
+        due: datetime | None = clock.now() + LOOK_AGAIN
         if isinstance(error, Capped):
             due = error.until
         elif isinstance(error, SignInNeeded):
+            due = None  # until somebody has signed in
             installation = session.get_one(Installation, connection.installation_id)
             is_news = installation.state != InstallationState.ATTENTION
             needs_attention(installation, error.sentence)

@@ -184,6 +184,23 @@ def test_a_revoked_sign_in_asks_a_person_on_every_page_and_one_click_leads_there
     assert "/acme/nexudus/connect" in page
 
 
+def test_while_a_sign_in_is_missing_nothing_is_due_whoever_asks_and_signing_in_makes_it_due(
+    cast: Cast, ana: Visitor, there: There, connected: Connection, bell: HeardBell
+) -> None:
+    make.customer(cast.acme)
+    there.faults(api_access="off")
+    work_again(bell)
+    assert the_connection().due_at is None
+
+    ana.post("/acme/nexudus/exports/now")
+    bell.answer()
+    assert the_connection().due_at is None
+
+    there.faults(api_access="on")
+    assert ana.post("/acme/nexudus/connect", data=TYPED).status_code == 303
+    assert the_connection().due_at is not None
+
+
 def test_connecting_and_refusals_are_in_the_audit(
     cast: Cast, ana: Visitor, there: There, connect: Callable[[], Connection]
 ) -> None:
