@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import sqlalchemy as sa
 from flask.cli import with_appcontext
+from flask_migrate import upgrade
 
 from app import clock
 from app.access import Role
@@ -47,9 +48,12 @@ _TAX = Decimal(23)
 
 
 @click.command()
+@click.option("--upgrade", "upgrades", is_flag=True, help="Make the tables, or bring them up to date, before.")
 @with_appcontext
-def demo() -> None:
+def demo(*, upgrades: bool) -> None:
     """Fill an empty database with the demo account and print its slug; does nothing otherwise."""
+    if upgrades:
+        upgrade()
     if db.session.scalar(sa.select(Account.id).limit(1)) is not None:
         return
     db.session.rollback()  # hashing takes a while and holds no transaction open

@@ -57,8 +57,9 @@ def main() -> int:
         if not settings.redis_url:
             redis = stack.enter_context(embedded_server())
             environment["SPHEREMAIL_REDIS_URL"] = redis.url
-        _flask("db", "upgrade", environment=environment)
-        new_account = _flask("demo", environment=environment) if settings.is_demo else ""
+        # One process for both: starting one is most of what they take.
+        prepare = ("demo", "--upgrade") if settings.is_demo else ("db", "upgrade")
+        new_account = _flask(*prepare, environment=environment)
         processes = _start_procfile(beside.lines, environment)
         stack.callback(_end, processes)
         ended = _wait_for_answers(processes, redis, settings, beside)
