@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -207,7 +208,7 @@ class HostJob(Job):
     def func(self) -> Any:
         if self.func_name != JOB_PATH:
             raise PermissionError(f"{self.func_name} is not a job of this product")
-        return perform
+        return partial(perform, job_id=self.id)
 
 
 class HostWorker(Worker):
@@ -243,8 +244,11 @@ def _ring(bell_of_app: Bell, name: str, ids: Iterable[int]) -> None:
     bell_of_app.ring(name, *ids)
 
 
-def perform(name: str, ids: list[int], request_id: str | None = None) -> None:
-    """What every RQ job runs: looks the name up among the known functions and runs it in a fresh app context."""
+def perform(name: str, ids: list[int], request_id: str | None = None, *, job_id: str = "") -> None:
+    """What every RQ job runs: looks the name up among the known functions and runs it in a fresh app context.
+
+    What it logs carries the ids of the job, of the request that asked for it, and of the account it is about.
+    """
     known = bell().jobs.get(name)
     if known is None:
         raise PermissionError(f"{name} is not a job of this product")
@@ -252,14 +256,25 @@ def perform(name: str, ids: list[int], request_id: str | None = None) -> None:
         # A forked work horse must not use its parent's sockets.
         db.engine.dispose(close=False)
         begun = time.monotonic()
-        structlog.contextvars.bind_contextvars(job=name, ids=ids, **({"request_id": request_id} if request_id else {}))
+        found = {"job_id": job_id, "request_id": request_id}
+        structlog.contextvars.bind_contextvars(job=name, ids=ids, **{key: one for key, one in found.items() if one})
         outcome = "failed"
         try:
+            structlog.contextvars.bind_contextvars(**_account_of(known, ids))
             known.run(*ids)
             outcome = "done"
         finally:
             log.info("job", outcome=outcome, ms=round((time.monotonic() - begun) * 1000))
             structlog.contextvars.clear_contextvars()
+
+
+def _account_of(known: Known, ids: list[int]) -> dict[str, int]:
+    """The account that a job is about, where its row says so."""
+    if not ids or not hasattr(known.model, "account_id"):
+        return {}
+    account_id = db.session.scalar(sa.select(known.model.account_id).where(known.model.id == ids[-1]))
+    db.session.rollback()
+    return {"account_id": account_id} if account_id is not None else {}
 
 
 def sweep_once() -> dict[str, int]:

@@ -1,10 +1,12 @@
 """Handing invoices over, slice by slice: each exactly once, read back, and closed here in the same breath."""
 
+import time
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
+import structlog
 from flask import current_app
 
 from app import audit, clock
@@ -17,6 +19,8 @@ from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import ExportState, InvoiceExport
 from plugins.nexudus.session import Turn
 from plugins.nexudus.writers import next_step
+
+log = structlog.get_logger()
 
 KIND = "nexudus.invoice"
 # When an invoice of unknown outcome is looked up again; after these at each window, for a week.
@@ -51,8 +55,10 @@ def work(turn: Turn) -> datetime | None:
 
 def hand_over(turn: Turn, export_id: int) -> None:
     """Bring one invoice as far as it goes."""
+    run_id = db.session.scalar(sa.select(InvoiceExport.run_id).where(InvoiceExport.id == export_id))
     if not _begin(turn, export_id):
         return
+    begun, outcome = time.monotonic(), "waiting"
     try:
         frozen = freezing.take(turn, export_id)
         if frozen is None:
@@ -60,8 +66,10 @@ def hand_over(turn: Turn, export_id: int) -> None:
         subject = subject_of(db.session.get_one(InvoiceExport, export_id))
         done = carry_out(subject, partial(next_step, frozen), turn.remote, turn.lease)
     except OutcomeUnknown as error:
+        outcome = "unknown"
         _leave_unknown(turn, export_id, error)
     except Refused as error:
+        outcome = "held"
         if error.details.get("field") in PRODUCT_FIELDS:
             tax_products.forget_products(turn)  # deleted there: the next try finds or makes another one
         hold(turn, export_id, error.code, error.sentence, error.details)
@@ -69,7 +77,11 @@ def hand_over(turn: Turn, export_id: int) -> None:
         _leave_for_later(turn, export_id, error)
         raise
     else:
+        outcome = "exported"
         _close(turn, export_id, done)
+    finally:
+        ms = round((time.monotonic() - begun) * 1000)
+        log.info("invoice_export", run_id=run_id, export_id=export_id, outcome=outcome, ms=ms)
 
 
 def _begin(turn: Turn, export_id: int) -> bool:

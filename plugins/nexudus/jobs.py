@@ -30,7 +30,6 @@ def work_on_connection(connection_id: int) -> None:
     if connection is None:
         _wait_for_a_sign_in(connection_id, due_at)
         return
-    structlog.contextvars.bind_contextvars(account_id=connection.account_id)
     with turn(connection_id, SLICE_S) as mine:
         if mine is None:
             log.info("connection_busy", connection_id=connection_id)

@@ -60,7 +60,7 @@ def work(redis: Redis) -> None:
 
 @pytest.fixture
 def failing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def perform(*args: Any) -> None:
+    def perform(*args: Any, **options: Any) -> None:
         raise RuntimeError(EVIL)
 
     monkeypatch.setattr("app.work.perform", perform)

@@ -5,10 +5,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+import structlog
 import time_machine
 from flask import Flask
 from redis import Redis
@@ -23,7 +27,7 @@ from plugins.nexudus.models import Connection
 from tests import make
 from tests.cast import Cast
 from tests.services import eventually
-from tests.visitors import HeardBell
+from tests.visitors import HeardBell, apart
 
 ROOT = Path(__file__).parents[3]
 JOB = "nexudus.work_on_connection"
@@ -134,6 +138,26 @@ def test_a_job_that_is_not_ours_is_not_even_imported(app: Flask) -> None:
 def test_our_door_opens_for_known_names_only(app: Flask) -> None:
     with pytest.raises(PermissionError):
         work.perform("os.system", [1])
+
+
+def test_what_a_job_logs_carries_the_ids_of_request_job_and_account(
+    app: Flask, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[dict[str, Any]] = []
+    jobs = app.extensions["bell"].jobs
+    note = replace(jobs[JOB], run=lambda row_id: noted.append(structlog.contextvars.get_contextvars()))
+    monkeypatch.setitem(jobs, JOB, note)
+    account_id, row_id = connection.account_id, connection.id
+    # Workers fork for each job and leave their parent's connections alone; here there is no parent.
+    monkeypatch.setattr(sa.Engine, "dispose", lambda engine, **options: None)
+
+    def run() -> None:
+        with app.app_context():
+            work.perform(JOB, [row_id], "abc", job_id="j-1")
+
+    apart(run)
+
+    assert noted == [{"job": JOB, "ids": [row_id], "job_id": "j-1", "request_id": "abc", "account_id": account_id}]
 
 
 @pytest.fixture
