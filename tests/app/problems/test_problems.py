@@ -158,6 +158,12 @@ def test_who_does_not_want_a_kind_of_mail_gets_none(cast: Cast, sign_in: SignIn)
     assert db.session.scalars(sa.select(AuditEntry.action).order_by(AuditEntry.id.desc())).first() == "notices_chosen"
 
 
+def test_an_operators_own_profile_leads_to_the_choice(cast: Cast, sign_in: SignIn) -> None:
+    assert 'href="/acme/problems#mails-to-you"' in sign_in(cast.ana).get("/acme/profile").text
+    assert 'id="mails-to-you"' in sign_in(cast.ana).get("/acme/problems").text
+    assert "#mails-to-you" not in sign_in(cast.ben).get("/acme/profile").text
+
+
 def test_who_wants_them_again_gets_them(cast: Cast, sign_in: SignIn) -> None:
     ana = sign_in(cast.ana)
     ana.post("/acme/problems/notices", data={})
