@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Iterable
-from datetime import datetime
 
 import sqlalchemy as sa
 from flask_sqlalchemy.pagination import Pagination
@@ -18,6 +17,7 @@ from app.mailing.services import JOB
 from app.work import ring_after_commit
 
 PER_PAGE = 50
+AT_ONCE = 500
 NOT_OUT = (MailState.REFUSED, MailState.UNKNOWN)
 
 
@@ -51,6 +51,51 @@ def send_again(account: Account, mail_id: int) -> OutgoingMail:
     mail = _open(account, mail_id)
     if PERSONAL_LINK in mail.text:
         raise Conflict("It held a personal link, which is not kept. Ask for a new one where this mail came from.")
+    return _send_a_copy(mail)
+
+
+def leave_it(account: Account, mail_id: int) -> None:
+    """A person says that a mail which did not go out needs nothing more."""
+    _leave(_open(account, mail_id))
+
+
+def count_unknown(account: Account) -> int:
+    """How many mails may have been sent or not, and nobody has decided about them."""
+    return db.session.scalar(sa.select(sa.func.count()).where(*_undecided(account))) or 0
+
+
+def send_unknown_again(account: Account) -> tuple[int, int]:
+    """The same for all that may have been sent; answers how many go again, and how many held a link and stay."""
+    found = db.session.scalars(_all_unknown(account)).all()
+    again = [mail for mail in found if PERSONAL_LINK not in mail.text]
+    for mail in again:
+        _send_a_copy(mail)
+    return len(again), len(found) - len(again)
+
+
+def leave_unknown(account: Account) -> int:
+    """All that may have been sent needs nothing more; answers how many that were."""
+    found = db.session.scalars(_all_unknown(account)).all()
+    for mail in found:
+        _leave(mail)
+    return len(found)
+
+
+def _undecided(account: Account) -> tuple[sa.ColumnElement[bool], ...]:
+    return (
+        OutgoingMail.account_id == account.id,
+        OutgoingMail.state == MailState.UNKNOWN,
+        OutgoingMail.seen_at.is_(None),
+    )
+
+
+def _all_unknown(account: Account) -> sa.Select[OutgoingMail]:
+    return (
+        sa.select(OutgoingMail).where(*_undecided(account)).order_by(OutgoingMail.id).limit(AT_ONCE).with_for_update()
+    )
+
+
+def _send_a_copy(mail: OutgoingMail) -> OutgoingMail:
     customer = db.session.get(Customer, mail.customer_id) if mail.customer_id else None
     copy = OutgoingMail(
         account_id=mail.account_id,
@@ -75,12 +120,9 @@ def send_again(account: Account, mail_id: int) -> OutgoingMail:
     return copy
 
 
-def leave_it(account: Account, mail_id: int) -> datetime:
-    """A person says that a mail which did not go out needs nothing more."""
-    mail = _open(account, mail_id)
+def _leave(mail: OutgoingMail) -> None:
     mail.seen_at = clock.now()
     audit.record("mail_left", mail, to=mail.recipient)
-    return mail.seen_at
 
 
 def _open(account: Account, mail_id: int) -> OutgoingMail:

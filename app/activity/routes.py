@@ -52,6 +52,7 @@ def mails_sent() -> str:
         found=found,
         held_a_link=mails.cannot_go_again(found.items),
         only_failed=only_failed,
+        unknown=mails.count_unknown(g.account) if only_failed else 0,
         sentence_of=sentence_of,
         not_out=mails.NOT_OUT,
     )
@@ -73,6 +74,25 @@ def leave_mail(mail_id: int) -> Response:
         mails.leave_it(g.account, mail_id)
     flash("Left as it is.", "done")
     return go_to(url_for(".mails_sent"))
+
+
+@pages.post("/<account_slug>/activity/mails/unknown/again")
+@allow(OFFICE)
+def send_unknown_again() -> Response:
+    with unit_of_work():
+        again, kept = mails.send_unknown_again(g.account)
+    held = f" {kept} held a personal link and stay." if kept else ""
+    flash(f"{again} sent once more.{held}", "done")
+    return go_to(url_for(".mails_sent", show="failed"))
+
+
+@pages.post("/<account_slug>/activity/mails/unknown/leave")
+@allow(OFFICE)
+def leave_unknown() -> Response:
+    with unit_of_work():
+        count = mails.leave_unknown(g.account)
+    flash(f"{count} left as they are.", "done")
+    return go_to(url_for(".mails_sent", show="failed"))
 
 
 @pages.get("/<account_slug>/activity/audit")

@@ -13,7 +13,7 @@ from app import audit, clock
 from app.access import Role
 from app.accounts.models import Account, User
 from app.activity import audits, work
-from app.addresses import public_url
+from app.addresses import PERSONAL_LINK, public_url
 from app.audit import AuditEntry
 from app.db import db, unit_of_work
 from app.mailing import services as mailing
@@ -217,6 +217,28 @@ class TestMails:
         assert answer.status_code == 409
         assert len(mails()) == 1
         assert ben.post(f"/acme/activity/mails/{mail_id}/leave").status_code == 303
+
+    @pytest.mark.parametrize(
+        ("deed", "said", "state"),
+        [("leave", "3 left as they are.", []), ("again", "2 sent once more. 1 held a personal link", ["waiting"] * 2)],
+    )
+    def test_many_that_may_have_been_sent_are_decided_about_at_once(
+        self, cast: Cast, sign_in: SignIn, deed: str, said: str, state: list[str]
+    ) -> None:
+        """As after a restore: hundreds may rest, and the answer is one."""
+        for words in ("One", "Two", PERSONAL_LINK):
+            a_mail(cast.acme, state=MailState.UNKNOWN, due_at=None, text=words)
+        a_mail(cast.acme, state=MailState.REFUSED, due_at=None)
+        theirs = a_mail(cast.zenith, state=MailState.UNKNOWN, due_at=None)
+        ben = sign_in(cast.ben)
+        assert "3 mails may have been sent" in ben.get("/acme/activity/mails?show=failed").text
+
+        page = ben.post(f"/acme/activity/mails/unknown/{deed}", follow_redirects=True).text
+
+        assert said in page
+        assert [mail.state for mail in mails()[5:]] == state
+        assert db.session.get_one(OutgoingMail, theirs).seen_at is None
+        assert mails()[3].seen_at is None
 
     def test_one_that_went_out_is_not_sent_again(self, cast: Cast, sign_in: SignIn) -> None:
         mail_id = a_mail(cast.acme, state=MailState.SENT, due_at=None)
