@@ -11,7 +11,14 @@ from app.db import db
 from plugins.mail_monitor import accounts, importing, notices, presets, quota, removals, watched_folders
 from plugins.mail_monitor.forms import EmailAccountForm
 from plugins.mail_monitor.health import Health, about_sent, health_of
-from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, FolderKind, ImportRun
+from plugins.mail_monitor.models import (
+    ConnectionTest,
+    ConnectionTestState,
+    DeletePolicy,
+    EmailAccount,
+    FolderKind,
+    ImportRun,
+)
 from plugins.mail_monitor.records import Filing
 from plugins.mail_monitor.waiting import Choice, Quarantined, QuarantineState
 
@@ -81,6 +88,14 @@ def about_servers(form: EmailAccountForm) -> dict[str, Any]:
         "of_address": presets.preset_for(form.email_address.data or ""),
         "help_of_others": presets.HELP_OF_OTHERS,
     }
+
+
+def about_deletion(form: EmailAccountForm, row: EmailAccount | None) -> dict[str, Any]:
+    """The option that somebody has yet to agree to, and a dry run of it; None where nothing is asked."""
+    chosen = form.incoming.form.delete.data
+    policy = DeletePolicy(chosen) if chosen in set(DeletePolicy) else DeletePolicy.NEVER
+    asks = accounts.asks_to_agree(row, policy)
+    return {"to_agree": policy if asks else None, "preview": removals.preview(row, policy) if asks and row else None}
 
 
 def about_test(test: ConnectionTest | None) -> dict[str, Any]:

@@ -22,12 +22,68 @@ SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What an option would take from a mailbox, from what is stored here: a sentence, and the newest such messages."""
+
+    sentence: str
+    count: int
+    sightings: Sequence[Sighting]
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """What becomes of a message in one mailbox when it is deleted here."""
 
     address: str
     sentence: str
     goes: bool = False
+
+
+def preview(row: EmailAccount, policy: DeletePolicy) -> Preview:
+    """A dry run of an option, before somebody agrees to it: nothing is asked of the server, nothing changes."""
+    query = _could_go(row.id).where(Folder.uidvalidity > 0)  # else nothing is deleted: see `deleting`
+    if policy is DeletePolicy.AFTER_FILING:
+        query = _filed_in_full(query)
+    count = int(db.session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0)
+    shown = query.options(joinedload(Sighting.message)).order_by(Sighting.received_at.desc(), Sighting.id.desc())
+    return Preview(_said(policy, count), count, db.session.scalars(shown.limit(SHOWN)).all())
+
+
+def _said(policy: DeletePolicy, count: int) -> str:
+    messages = "1 message" if count == 1 else f"{count:,} messages"
+    if policy is DeletePolicy.AFTER_FILING:
+        if not count:
+            return "None of the messages seen so far would have been deleted there. It begins with what comes next."
+        return f"Had it been chosen before, {messages} would be gone there now. It begins with what comes next."
+    if not count:
+        return "No filed message lies there now."
+    lie = "lies there and goes once it is" if count == 1 else "lie there, and each goes once it is"
+    return f"{messages} {lie} deleted here from the last record that holds it."
+
+
+def _could_go(email_account_id: int) -> sa.Select[Sighting]:
+    """Filed messages that lie in a mailbox under the number we know."""
+    return (
+        sa.select(Sighting)
+        .join(Folder, Folder.id == Sighting.folder_id)
+        .join(Message, Message.id == Sighting.message_id)
+        .where(
+            Sighting.email_account_id == email_account_id,
+            Sighting.uidvalidity == Folder.uidvalidity,
+            Sighting.deleted_there_at.is_(None),
+            _stands(),
+        )
+    )
+
+
+def _filed_in_full(query: sa.Select[Sighting]) -> sa.Select[Sighting]:
+    """Of these what was received; what is here without its attachments is nowhere else but there."""
+    return query.where(Folder.kind == FolderKind.INBOX, Message.raw_hash != "", Message.is_partial.is_(False))
+
+
+def _stands() -> sa.ColumnElement[bool]:
+    """Whether a record holds the message of a sighting."""
+    return sa.select(Filing.id).where(Filing.message_id == Sighting.message_id, Filing.deleted_at.is_(None)).exists()
 
 
 def outlook(message_id: int, *, is_last: bool) -> list[Outlook]:
@@ -91,23 +147,10 @@ def wish_filed(turn: Turn) -> None:
 
 
 def _filed_since(email_account_id: int, since: datetime) -> sa.Select[Sighting]:
-    stands = sa.select(Filing.id).where(Filing.message_id == Sighting.message_id, Filing.deleted_at.is_(None))
     return (
-        sa.select(Sighting)
-        .join(Folder, Folder.id == Sighting.folder_id)
-        .join(Message, Message.id == Sighting.message_id)
+        _filed_in_full(_could_go(email_account_id))
         .outerjoin(Removal, Removal.sighting_id == Sighting.id)
-        .where(
-            Sighting.email_account_id == email_account_id,
-            Sighting.seen_at >= since,
-            Sighting.deleted_there_at.is_(None),
-            Folder.kind == FolderKind.INBOX,
-            # What is here without its attachments is nowhere else but there.
-            Message.raw_hash != "",
-            Message.is_partial.is_(False),
-            stands.exists(),
-            Removal.id.is_(None),
-        )
+        .where(Sighting.seen_at >= since, Removal.id.is_(None))
         .order_by(Sighting.id)
         .limit(AT_ONCE)
     )

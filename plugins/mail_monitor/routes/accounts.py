@@ -81,6 +81,8 @@ def change_account(email_account_id: int) -> Answer:
 @allow(OPERATORS)
 def servers() -> Answer:
     """The server fields for the provider that was chosen, or that the address typed so far belongs to."""
+    account_id = request.args.get("account", type=int)
+    row = accounts.get(g.account.id, account_id) if account_id else None
     form = EmailAccountForm(g.account, formdata=request.args)
     address, before = form.email_address.data or "", form.brought_by.data or ""
     if request.args.get("by") == "address":
@@ -95,8 +97,23 @@ def servers() -> Answer:
     if not user.data or user.data == before:
         user.data = address
     return render_template(
-        "mail_monitor/_servers.html", form=form, row=None, beside=True, **account_pages.about_servers(form)
+        "mail_monitor/_servers.html",
+        form=form,
+        row=row,
+        beside=True,
+        **account_pages.about_servers(form),
+        **account_pages.about_deletion(form, row),
     )
+
+
+@pages.get("/accounts/deletion", defaults={"email_account_id": None})
+@pages.get("/accounts/<int:email_account_id>/deletion")
+@allow(OPERATORS)
+def deletion(email_account_id: int | None) -> str:
+    """What the chosen option of deleting on the server would do, and which messages it would take."""
+    row = accounts.get(g.account.id, email_account_id) if email_account_id else None
+    form = EmailAccountForm(g.account, formdata=request.args)
+    return render_template("mail_monitor/_deletion.html", form=form, **account_pages.about_deletion(form, row))
 
 
 @pages.get("/accounts/providers")
@@ -208,7 +225,13 @@ def _form_page(form: EmailAccountForm, row: EmailAccount | None, test: Connectio
 
 
 def _context(form: EmailAccountForm, row: EmailAccount | None) -> dict[str, Any]:
-    return {"form": form, "row": row, **account_pages.about_servers(form), **account_pages.about_account(row)}
+    return {
+        "form": form,
+        "row": row,
+        **account_pages.about_servers(form),
+        **account_pages.about_deletion(form, row),
+        **account_pages.about_account(row),
+    }
 
 
 def _test_of_request() -> ConnectionTest | None:

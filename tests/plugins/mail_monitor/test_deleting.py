@@ -349,6 +349,51 @@ def test_choosing_an_option_asks_once_and_says_what_it_will_do(
     assert rows_of(EmailAccount)[0].delete_agreed_at is None
 
 
+def test_before_an_option_is_chosen_it_is_shown_which_messages_it_would_take(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, sign_in: Callable[..., Visitor]
+) -> None:
+    server.inbox.put(mail(TAMSIN, subject="Received"))
+    server.sent.put(mail("desk@acme.example", TAMSIN, subject="Sent"))
+    server.inbox.put(mail("stranger@else.example", subject="Nobody's"))
+    scan(desk)
+    server.commands.clear()
+    ana = sign_in(cast.ana)
+    address = f"/acme/mail/accounts/{desk.id}/deletion?incoming-delete="
+    after_filing = ana.get(f"{address}after_filing", htmx=True, target="deletion").text
+    assert "Had it been chosen before, 1 message would be gone there now." in after_filing
+    assert "Received" in after_filing
+    assert "Nobody" not in after_filing
+    assert ">Sent<" not in after_filing
+    when_deleted = ana.get(f"{address}when_deleted_here", htmx=True, target="deletion").text
+    assert "2 messages lie there, and each goes once it is deleted here" in when_deleted
+    assert ">Sent<" in when_deleted
+    for nothing in ("never", "always"):
+        assert "Yes, delete them there" not in ana.get(f"{address}{nothing}", htmx=True, target="deletion").text
+    assert server.commands == []
+    assert rows_of(Removal) == []
+
+
+def test_the_dry_run_stands_beside_the_question_and_leaves_out_what_is_gone(
+    cast: Cast,
+    desk: EmailAccount,
+    server: FakeServer,
+    scan: Scan,
+    choose: Callable[..., None],
+    sign_in: Callable[..., Visitor],
+) -> None:
+    choose(DeletePolicy.AFTER_FILING)
+    server.inbox.put(mail(TAMSIN, subject="Gone already"))
+    scan(desk)
+    choose(DeletePolicy.NEVER)
+    server.inbox.put(mail(TAMSIN, subject="Still there"))
+    scan(desk)
+    typed = {**TYPED, "location_id": str(cast.acme.locations[0].id), "incoming-password": "", "active": "y"}
+    chosen = {**typed, "incoming-delete": "after_filing"}
+    asked = sign_in(cast.ana).post(f"/acme/mail/accounts/{desk.id}", data=chosen).text
+    assert "Still there" in asked
+    assert "Gone already" not in asked
+
+
 def test_the_account_lists_what_was_deleted_there(
     cast: Cast,
     desk: EmailAccount,
