@@ -21,7 +21,8 @@ from plugins.mail_monitor.fetched import Fetched
 from plugins.mail_monitor.letters import Envelope, Letter, Unreadable
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.places import FolderPlace
-from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Reported, Unknown, decide, keys_of
+from plugins.mail_monitor.records import Role
+from plugins.mail_monitor.senders import Decision, Doubtful, Filed, Known, Reported, Unknown, decide, keys_of, others_of
 from plugins.mail_monitor.sending_models import Outgoing
 from plugins.mail_monitor.turns import Turn
 
@@ -43,6 +44,7 @@ class Item:
     envelope: Envelope
     decision: Decision
     is_too_large: bool = False
+    others: tuple[tuple[Role, str], ...] = ()  # recipients who are nobody's customer yet, by role and key
 
     @property
     def stands_at(self) -> datetime:
@@ -129,18 +131,12 @@ def look(
     largest = row.largest_mb * MB
     wants_reports = _wants_reports(row, place, envelopes)
     db.session.rollback()
-    return [
-        Item(
-            uid=one.uid,
-            size=one.size,
-            received_at=one.received_at,
-            head=head,
-            envelope=envelope,
-            decision=_decide(envelope, known, place, wants_reports=wants_reports),
-            is_too_large=one.size > largest,
-        )
-        for one, head, envelope in zip(seen, heads, envelopes, strict=True)
-    ]
+    items = []
+    for one, head, envelope in zip(seen, heads, envelopes, strict=True):
+        decision = _decide(envelope, known, place, wants_reports=wants_reports)
+        others = others_of(envelope, known) if isinstance(decision, Filed | Doubtful) else ()
+        items.append(Item(one.uid, one.size, one.received_at, head, envelope, decision, one.size > largest, others))
+    return items
 
 
 def _wants_reports(row: EmailAccount, place: FolderPlace, envelopes: Sequence[Envelope]) -> bool:

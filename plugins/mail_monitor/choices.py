@@ -109,6 +109,7 @@ def _remember(choice: Choice, customer: Customer | None, by: str) -> None:
         row = RememberedAddress(account_id=choice.account_id, address_key=choice.address_key)
         db.session.add(row)
     row.customer_id, row.decided_at, row.decided_by = customer.id if customer else None, clock.now(), by
+    row.why = choice.sentence[:200]
 
 
 def _others_of(choice: Choice) -> list[Choice]:

@@ -10,7 +10,7 @@ from app.billing.models import Customer
 from app.db import db
 from app.errors import Conflict, InvalidInput, NotFound
 from app.typed import line
-from plugins.mail_monitor import directory, strangers
+from plugins.mail_monitor import directory, late_recipients, strangers
 from plugins.mail_monitor.address_lists import address_key
 from plugins.mail_monitor.waiting import CustomerAddress, RememberedAddress
 
@@ -58,6 +58,7 @@ def add(customer: Customer, address: str, whose: str = "", by: str = "") -> Cust
     db.session.flush()
     audit.record("address_added", customer, actor=by or None, address=address)
     strangers.look_again(customer.account_id)
+    late_recipients.look_again(customer.account_id)
     return row
 
 

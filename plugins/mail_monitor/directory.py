@@ -1,17 +1,19 @@
 """Which customers have which addresses: the main ones and recipients' that the host keeps, and those kept here."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import sqlalchemy as sa
 
 from app.billing import recipients
+from app.billing.life_models import RecipientEmail
 from app.billing.models import Customer
 from app.db import db
 from plugins.mail_monitor.address_lists import DOTLESS, address_key, plain_key
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import How
 from plugins.mail_monitor.senders import Known, Match
-from plugins.mail_monitor.waiting import CustomerAddress, RememberedAddress
+from plugins.mail_monitor.waiting import CustomerAddress, OtherRecipient, RememberedAddress, StubAddress
 
 MAIN = "the main address"
 
@@ -57,6 +59,30 @@ def matches(account_id: int, keys: set[str]) -> dict[str, list[Match]]:
         for one in recipients.known(account_id, some):
             found.setdefault(one.email_key, []).append(_of_recipient(one))
     return {key: _once_each(matches) for key, matches in found.items()}
+
+
+def claimed(
+    model: type[StubAddress | OtherRecipient], column: Any, account_id: int, *where: sa.ColumnElement[bool]
+) -> list[int]:
+    """`column` of the kept addresses (those with `where`) that are a customer's by now, however each is spelled."""
+    if db.session.scalar(sa.select(model.id).where(model.account_id == account_id).limit(1)) is None:
+        return []
+    mine = sa.and_(model.account_id == account_id, *where)
+    found = [
+        sa.select(column).join(owner, sa.and_(owner.account_id == model.account_id, key == spelling)).where(mine)
+        for owner, key in (
+            (Customer, Customer.email_key),
+            (CustomerAddress, CustomerAddress.address_key),
+            (RecipientEmail, RecipientEmail.email_key),
+        )
+        for spelling in (model.address_key, model.plain_key)
+    ]
+    ids = set(db.session.scalars(sa.union(*found)))
+    # A customer's own address may be the one with a tag, or with dots where they mean nothing.
+    spelled = {plain_key(key) for key, _ in _written_with_tags(account_id, with_dots=True) if plain_key(key) != key}
+    for some in _portions(spelled):
+        ids.update(db.session.scalars(sa.select(column).where(mine, model.plain_key.in_(some))))
+    return sorted(ids)
 
 
 def _of_recipient(one: recipients.Known) -> Match:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from app.db import insert_missing
-from plugins.mail_monitor import bounces, notices, threads
+from plugins.mail_monitor import bounces, late_recipients, notices, threads
 from plugins.mail_monitor.batches import Batch, Item
 from plugins.mail_monitor.letters import Envelope, Letter, Unreadable
 from plugins.mail_monitor.message_rows import Source, keep_blobs, note_sightings, put_messages
@@ -100,6 +100,9 @@ def _file(
             choices.append({**common, **_choice_of(item.decision)})
     insert_missing(session, Filing, filings)
     insert_missing(session, Choice, choices)
+    for item, _ in readable:
+        if item.uid in new and item.others:
+            late_recipients.note(session, source.account_id, new[item.uid], item.others)
 
 
 def _file_reports(

@@ -15,6 +15,7 @@ from plugins.mail_monitor import (
     finding,
     handing_in,
     host_mail,
+    late_recipients,
     looking,
     notices,
     pausing,
@@ -64,13 +65,14 @@ def _scan(mine: Turn) -> None:
 
 
 def customer_has_address(installation_id: int, customer_id: int) -> None:
-    """A customer was activated or has another address: fetch what was kept as a stranger's."""
+    """A customer was activated or has another address: fetch what was kept as a stranger's, file what went to it."""
     installation = db.session.get(Installation, installation_id)
     if installation is None:
         return
     account_id = installation.account_id
     with unit_of_work():
         strangers.look_again(account_id)
+        late_recipients.look_again(account_id)
 
 
 def make_safe_copy(copy_id: int) -> None:

@@ -13,7 +13,7 @@ from app.errors import Conflict, NotFound
 from plugins.mail_monitor import safe_copies
 from plugins.mail_monitor.reading_models import PictureSender, SafeCopy
 from plugins.mail_monitor.records import Attachment, Direction, Filing, Message, Sighting, Trust
-from plugins.mail_monitor.waiting import Choice
+from plugins.mail_monitor.waiting import Choice, OtherRecipient
 
 MOST_ODD_SAID = 3
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -142,7 +142,7 @@ def bury(message: Message, by: str) -> None:
     message.text = message.snippet = message.search_key = message.subject = message.raw_hash = ""
     message.sender_name = message.sender_address = message.sender_key = ""
     message.recipients, message.notes, message.has_html = [], [], False
-    for part in (Attachment, SafeCopy):
+    for part in (Attachment, SafeCopy, OtherRecipient):
         db.session.execute(sa.delete(part).where(part.message_id == message.id))
     audit.record("message_content_removed", message, actor=by)
 

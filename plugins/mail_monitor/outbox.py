@@ -14,7 +14,7 @@ from app.effects import Subject
 from app.errors import Conflict, InvalidInput
 from app.typed import problem_of
 from app.work import ring_after_commit
-from plugins.mail_monitor import batches, credentials, drafts, identity, parsing, presets, threads
+from plugins.mail_monitor import batches, credentials, drafts, identity, late_recipients, parsing, presets, threads
 from plugins.mail_monitor.accounts import JOB, settings_of
 from plugins.mail_monitor.address_lists import Named, address_key
 from plugins.mail_monitor.batches import Batch, Item
@@ -28,7 +28,7 @@ from plugins.mail_monitor.mime import split_head
 from plugins.mail_monitor.models import EmailAccount, FolderKind
 from plugins.mail_monitor.places import FolderPlace
 from plugins.mail_monitor.records import Filing, How, Message, Role
-from plugins.mail_monitor.senders import Filed, decide
+from plugins.mail_monitor.senders import Filed, decide, others_of
 from plugins.mail_monitor.sending_models import CopyState, Outgoing, OutgoingState
 from plugins.mail_monitor.turns import store
 
@@ -209,5 +209,6 @@ def _file(session: Session, row: Outgoing, frozen: Frozen) -> int:
             {**common, "customer_id": row.customer_id, "role": Role.TO, "how": How.BY_HAND, "reason": reason}
         )
     insert_missing(session, Filing, filings)
+    late_recipients.note(session, row.account_id, ids[0], others_of(letter.envelope, known))
     threads.gather(session, ids.values())
     return ids[0]

@@ -16,7 +16,7 @@ from plugins.mail_monitor.mime import split_head
 from plugins.mail_monitor.models import EmailAccount, Folder
 from plugins.mail_monitor.parser import ParserDied
 from plugins.mail_monitor.places import FolderPlace
-from plugins.mail_monitor.senders import decide
+from plugins.mail_monitor.senders import decide, others_of
 from plugins.mail_monitor.turns import Turn
 from plugins.mail_monitor.waiting import Quarantined, QuarantineState
 
@@ -91,7 +91,8 @@ def _file(turn: Turn, row_id: int, raw: bytes, letter: Letter) -> None:
     place = replace(FolderPlace.of(db.session.get_one(Folder, row.folder_id)), uidvalidity=row.uidvalidity)
     known = knowledge(account, [letter.envelope])
     decision = decide(letter.envelope, known, outgoing=place.is_sent)
-    item = Item(row.uid, row.size, row.received_at, split_head(raw)[0], letter.envelope, decision)
+    others = others_of(letter.envelope, known)
+    item = Item(row.uid, row.size, row.received_at, split_head(raw)[0], letter.envelope, decision, others=others)
     batch = Batch(place, [row.uid], [item], raws={row.uid: raw}, letters={row.uid: letter} if item.needs_body else {})
     db.session.rollback()
     hashes = batch.finish_storing(turn)

@@ -13,6 +13,7 @@ from plugins.mail_monitor import (
     deleting,
     host_mail,
     importing,
+    late_recipients,
     put_aside,
     quota,
     relinking,
@@ -51,6 +52,7 @@ def work(turn: Turn) -> bool:
         if not _read_folder(turn, place):
             return False
     host_mail.catch_up(turn)
+    late_recipients.catch_up(turn)
     safe_copies.make_ahead(turn)
     deleting.work(turn)
     if not (strangers.fetch_wanted(turn) and importing.work(turn)):

@@ -16,6 +16,8 @@ from plugins.mail_monitor.waiting import Doubt
 # Exchange puts this in place of a message that it cannot hand out over IMAP.
 _PLACEHOLDER = ("microsoft exchange server", "retrieval using the imap4 protocol failed")
 
+MOST_OTHERS = 100  # recipients of one message who may still become customers
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -108,6 +110,16 @@ def keys_of(envelope: Envelope) -> set[str]:
     named = (*envelope.reply_to, *envelope.to, *envelope.cc, *envelope.bcc)
     sender = [Named("", address).key for address in (envelope.sender.address, *envelope.sender.mentioned)]
     return {key for key in (*sender, *(one.key for one in named)) if key}
+
+
+def others_of(envelope: Envelope, known: Known) -> tuple[tuple[Role, str], ...]:
+    """The recipients who are nobody's customer and none of our own addresses, each once, with their role."""
+    found: dict[str, Role] = {}
+    for role, named in ((Role.TO, envelope.to), (Role.CC, envelope.cc), (Role.BCC, envelope.bcc)):
+        for one in named[:MOST_OTHERS]:
+            if one.key and one.key not in known.own and not known.find(one.key):
+                found.setdefault(one.key, role)
+    return tuple((role, key) for key, role in found.items())[:MOST_OTHERS]
 
 
 def decide(envelope: Envelope, known: Known, *, outgoing: bool) -> Decision:

@@ -6,18 +6,17 @@ import sqlalchemy as sa
 from sqlalchemy.orm import joinedload
 
 from app import audit, clock
-from app.billing.life_models import RecipientEmail
-from app.billing.models import Customer
 from app.db import db, unit_of_work
 from app.work import ring_after_commit
-from plugins.mail_monitor import directory
+from plugins.mail_monitor import directory, left_out
 from plugins.mail_monitor.accounts import JOB
+from plugins.mail_monitor.batches import portions
 from plugins.mail_monitor.intake import Reader
 from plugins.mail_monitor.models import EmailAccount, Folder
 from plugins.mail_monitor.places import places_of
 from plugins.mail_monitor.records import Direction
 from plugins.mail_monitor.turns import Tally, Turn
-from plugins.mail_monitor.waiting import CustomerAddress, RememberedAddress, Stub, StubAddress
+from plugins.mail_monitor.waiting import RememberedAddress, Stub, StubAddress
 
 
 def fetch_wanted(turn: Turn) -> bool:
@@ -31,7 +30,8 @@ def fetch_wanted(turn: Turn) -> bool:
         with unit_of_work():
             turn.lease.renew()
             _give_back(turn.account_id, claimed)
-    ids = _wanted(turn.email_account_id)
+    ids = _wanted(turn.account_id)
+    db.session.rollback()
     if not ids:
         return True
     for place in places_of(turn.email_account_id):
@@ -44,12 +44,14 @@ def fetch_wanted(turn: Turn) -> bool:
 def look_again(account_id: int) -> int:
     """Ring for the email accounts that have stubs of somebody who is a customer by now; answers how many have."""
     _give_back(account_id, _claimed(account_id))
+    ids = _wanted(account_id)
+    through = {
+        email_account_id
+        for some in portions(ids)
+        for email_account_id in db.session.scalars(sa.select(Stub.email_account_id).where(Stub.id.in_(some)).distinct())
+    }
     rows = db.session.scalars(
-        sa.select(EmailAccount).where(
-            EmailAccount.account_id == account_id,
-            EmailAccount.active,
-            EmailAccount.id.in_(sa.select(Stub.email_account_id).where(Stub.id.in_(_of_customers(account_id)))),
-        )
+        sa.select(EmailAccount).where(EmailAccount.id.in_(sorted(through)), EmailAccount.active)
     ).all()
     for row in rows:
         row.due_at, row.nudged_at = clock.now(), None
@@ -66,7 +68,7 @@ def listed(account_id: int) -> sa.Select[Stub]:
             Stub.account_id == account_id,
             Stub.direction == Direction.INCOMING,
             Stub.expires_at > clock.now(),
-            StubAddress.address_key.not_in(_nobodys(account_id)),
+            left_out.is_listed(account_id),
         )
         .group_by(StubAddress.address_key)
     )
@@ -88,27 +90,12 @@ def counts(account_id: int, keys: Iterable[str]) -> dict[str, int]:
     return dict(rows.all())
 
 
-def ignore(account_id: int, key: str, by: str) -> None:
-    """Remember that an address is nobody's: it is not listed any more, and nothing of it is fetched."""
-    row = db.session.scalar(
-        sa.select(RememberedAddress).where(
-            RememberedAddress.account_id == account_id, RememberedAddress.address_key == key
-        )
-    )
-    if row is None:
-        row = RememberedAddress(account_id=account_id, address_key=key)
-        db.session.add(row)
-    row.customer_id, row.decided_at, row.decided_by = None, clock.now(), by
-    db.session.flush()
-    audit.record("stranger_ignored", row)
-
-
 def _claimed(account_id: int) -> dict[str, int]:
     """Addresses that were said to be nobody's and are one customer's by now: whose.
 
     While two share one, "nobody's" may be what a person chose between them, so that stays.
     """
-    keys = set(db.session.scalars(_nobodys(account_id)))
+    keys = set(db.session.scalars(left_out.nobodys(account_id)))
     owners = directory.matches(account_id, keys) if keys else {}
     return {key: found[0].customer_id for key, found in owners.items() if len(found) == 1}
 
@@ -124,44 +111,18 @@ def _give_back(account_id: int, claimed: Mapping[str, int]) -> None:
     db.session.flush()
 
 
-def _wanted(email_account_id: int) -> list[int]:
-    account_id = db.session.get_one(EmailAccount, email_account_id).account_id
-    ids = db.session.scalars(
-        sa.select(Stub.id).where(Stub.email_account_id == email_account_id, Stub.id.in_(_of_customers(account_id)))
-    ).all()
-    db.session.rollback()
-    return list(ids)
-
-
-def _of_customers(account_id: int) -> sa.CompoundSelect[int]:
-    """Stubs whose address, with or without its tag, is one of a customer, and is not remembered as nobody's."""
-    found = [
-        sa.select(StubAddress.stub_id)
-        .join(owner, sa.and_(owner.account_id == StubAddress.account_id, key == mine))
-        .where(StubAddress.account_id == account_id, StubAddress.address_key.not_in(_nobodys(account_id)))
-        for owner, key in (
-            (Customer, Customer.email_key),
-            (CustomerAddress, CustomerAddress.address_key),
-            (RecipientEmail, RecipientEmail.email_key),
-        )
-        for mine in (StubAddress.address_key, StubAddress.plain_key)
-    ]
-    return sa.union(*found)
-
-
-def _nobodys(account_id: int) -> sa.Select[str]:
-    """Addresses that a person said are nobody's."""
-    return sa.select(RememberedAddress.address_key).where(
-        RememberedAddress.account_id == account_id, RememberedAddress.customer_id.is_(None)
-    )
+def _wanted(account_id: int) -> list[int]:
+    """Stubs with an address that is a customer's by now, and is not remembered as nobody's."""
+    not_nobodys = StubAddress.address_key.not_in(left_out.nobodys(account_id))
+    return directory.claimed(StubAddress, StubAddress.stub_id, account_id, not_nobodys)
 
 
 def _uids(stub_ids: Sequence[int], folder_id: int, uidvalidity: int) -> list[int]:
     found: list[int] = []
-    for start in range(0, len(stub_ids), 500):
+    for some in portions(stub_ids):
         found += db.session.scalars(
             sa.select(Stub.uid).where(
-                Stub.id.in_(stub_ids[start : start + 500]),
+                Stub.id.in_(some),
                 Stub.folder_id == folder_id,
                 Stub.uidvalidity == uidvalidity,
             )

@@ -11,7 +11,7 @@ from app import clock
 from app.billing.models import Customer
 from app.db import Base, choice
 from plugins.mail_monitor.models import EmailAccount, Folder
-from plugins.mail_monitor.records import Direction, Message
+from plugins.mail_monitor.records import Direction, Message, Role
 
 
 class CustomerAddress(Base):
@@ -47,6 +47,9 @@ class RememberedAddress(Base):
     customer_id: Mapped[int | None] = mapped_column(sa.ForeignKey("customer.id"))
     decided_at: Mapped[datetime] = mapped_column(default=clock.now)
     decided_by: Mapped[str] = mapped_column(sa.String(254), default="")
+    why: Mapped[str] = mapped_column(sa.String(200), default="")
+
+    customer: Mapped[Customer | None] = relationship()
 
 
 class Doubt(StrEnum):
@@ -126,6 +129,24 @@ class StubAddress(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
     stub_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_monitor_stub.id", ondelete="CASCADE"))
+    address_key: Mapped[str] = mapped_column(sa.String(254))
+    plain_key: Mapped[str] = mapped_column(sa.String(254))  # without a +tag
+
+
+class OtherRecipient(Base):
+    """A recipient of a filed message who is nobody's customer yet; the row goes when that changes."""
+
+    __tablename__ = "mail_monitor_other_recipient"
+    __table_args__ = (
+        sa.UniqueConstraint("message_id", "address_key"),
+        sa.Index("ix_mail_monitor_other_recipient_account_id_address_key", "account_id", "address_key"),
+        sa.Index("ix_mail_monitor_other_recipient_account_id_plain_key", "account_id", "plain_key"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(sa.ForeignKey("account.id"))
+    message_id: Mapped[int] = mapped_column(sa.ForeignKey("mail_monitor_message.id"))
+    role: Mapped[Role] = mapped_column(choice(Role))
     address_key: Mapped[str] = mapped_column(sa.String(254))
     plain_key: Mapped[str] = mapped_column(sa.String(254))  # without a +tag
 

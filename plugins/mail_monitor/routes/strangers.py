@@ -5,9 +5,9 @@ from flask_login import current_user
 
 from app.access import OFFICE, allow
 from app.db import db, unit_of_work
-from app.errors import NotFound
+from app.errors import InvalidInput, NotFound
 from app.htmx import asks_for_partial, go_to, page_or_partial
-from plugins.mail_monitor import customer_addresses, picking
+from plugins.mail_monitor import customer_addresses, left_out, picking
 from plugins.mail_monitor import strangers as service
 from plugins.mail_monitor.address_lists import address_key
 from plugins.mail_monitor.asked import chosen_customer, page_number
@@ -22,6 +22,7 @@ def list_strangers() -> str:
     """Who wrote lately and is no customer, the newest first."""
     found = db.paginate(service.listed(g.account.id), page=page_number(), per_page=PER_PAGE, error_out=False)
     keys = {stub.id: address_key(stub.address) for stub in found.items}
+    decided = left_out.of(g.account.id)
     return page_or_partial(
         "mail_monitor/strangers.html",
         "mail_monitor/_strangers.html",
@@ -29,6 +30,9 @@ def list_strangers() -> str:
         keys=keys,
         counts=service.counts(g.account.id, keys.values()),
         days=current_app.config["SETTINGS"].keep_strangers_days,
+        decided=decided,
+        offered=left_out.offered(decided),
+        shown=left_out.shown,
     )
 
 
@@ -66,14 +70,48 @@ def is_customer() -> str | Response:
     return page_or_partial("mail_monitor/pick.html", "mail_monitor/_pick.html", **context)
 
 
-@pages.post("/unknown-senders/ignore")
+@pages.route("/unknown-senders/ignore", methods=["GET", "POST"])
 @allow(OFFICE)
-def ignore_stranger() -> str | Response:
-    """Do not list this sender any more."""
-    key = request.form.get("address", "")
+def ignore_stranger() -> str | tuple[str, int] | Response:
+    """Do not list this sender any more, and why."""
+    key, error = request.values.get("address", ""), ""
     if not service.counts(g.account.id, [key]):
         raise NotFound("Nothing of this sender is kept any more.")
+    if request.method == "POST":
+        try:
+            with unit_of_work():
+                left_out.ignore(g.account.id, key, current_user.shown_name, request.form.get("why", ""))
+        except InvalidInput as problem:
+            error = problem.sentence
+        else:
+            flash(f"{key} is not listed any more.", "done")
+            return go_to(url_for(".strangers"))
+    html = page_or_partial(
+        "mail_monitor/leave_out.html",
+        "mail_monitor/_leave_out.html",
+        key=key,
+        error=error,
+        why=request.values.get("why"),
+    )
+    return (html, 422) if error else html
+
+
+@pages.post("/unknown-senders/ignore-kind")
+@allow(OFFICE)
+def ignore_kind() -> Response:
+    """Leave a whole kind of senders out of the list."""
+    key = request.form.get("kind", "")
     with unit_of_work():
-        service.ignore(g.account.id, key, current_user.shown_name)
-    flash(f"{key} is not listed any more.", "done")
+        left_out.ignore_kind(g.account.id, key, current_user.shown_name)
+    flash(f"{left_out.shown(key)} are not listed any more.", "done")
+    return go_to(url_for(".strangers"))
+
+
+@pages.post("/unknown-senders/remembered/<int:row_id>/forget")
+@allow(OFFICE)
+def forget_address(row_id: int) -> Response:
+    """Take back what was decided for an address."""
+    with unit_of_work():
+        name = left_out.take_back(g.account.id, row_id, current_user.shown_name)
+    flash(f"{name}: nothing is remembered any more.", "done")
     return go_to(url_for(".strangers"))

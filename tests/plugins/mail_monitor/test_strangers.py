@@ -1,18 +1,20 @@
 """Unknown senders: whoever becomes a customer gets the messages that came before, whichever way that happened."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 import time_machine
 
 from app import clock
+from app.accounts.models import User
 from app.billing import customers, life, recipients
 from app.billing.models import CustomerStatus
 from app.billing.recipients import RecipientDetails
 from app.db import db, unit_of_work
 from app.errors import Conflict, InvalidInput
 from app.installations.models import Installation
-from plugins.mail_monitor import customer_addresses, strangers
+from plugins.mail_monitor import customer_addresses, left_out, strangers
 from plugins.mail_monitor.models import EmailAccount
 from plugins.mail_monitor.records import Filing, How
 from plugins.mail_monitor.waiting import RememberedAddress, Stub, StubAddress
@@ -22,7 +24,9 @@ from tests.fakes.mailbox import FakeServer
 from tests.plugins.mail_monitor.conftest import rows_of
 from tests.plugins.mail_monitor.letters import mail
 from tests.plugins.mail_monitor.test_scanning import Scan, filed
-from tests.visitors import HeardBell
+from tests.visitors import HeardBell, Visitor
+
+LIST = "/acme/mail/unknown-senders"
 
 
 def test_whoever_signs_up_later_gets_what_was_written_before(
@@ -93,7 +97,7 @@ def test_an_ignored_stranger_is_not_listed_and_not_fetched(
     server.inbox.put(mail("news@shop.example"))
     scan(desk)
     with unit_of_work():
-        strangers.ignore(cast.acme.id, "news@shop.example", "Ana Alder")
+        left_out.ignore(cast.acme.id, "news@shop.example", "Ana Alder")
     assert scan(desk).filed == 0
     assert db.session.scalars(strangers.listed(cast.acme.id)).all() == []
 
@@ -104,7 +108,7 @@ def test_an_ignored_stranger_who_signs_up_is_a_customer_like_any_other(
     server.inbox.put(mail("nadia@voss.example", subject="Before"))
     scan(desk)
     with unit_of_work():
-        strangers.ignore(cast.acme.id, "nadia@voss.example", "Ana Alder")
+        left_out.ignore(cast.acme.id, "nadia@voss.example", "Ana Alder")
     nadia = make.customer(cast.acme, email="nadia@voss.example")
     server.inbox.put(mail("nadia@voss.example", subject="After"))
     scan(desk)
@@ -122,7 +126,7 @@ def test_nobody_was_meant_for_an_address_that_two_share_and_stays_so_while_they_
         with unit_of_work():
             customer_addresses.add(customers.get(cast.acme, one.id), "home@oxbow.example")
     with unit_of_work():
-        strangers.ignore(cast.acme.id, "home@oxbow.example", "Ana Alder")
+        left_out.ignore(cast.acme.id, "home@oxbow.example", "Ana Alder")
     server.inbox.put(mail("home@oxbow.example"))
     scan(desk)
     scan(desk)
@@ -168,3 +172,68 @@ def test_an_address_that_is_taken_away_leaves_what_it_filed(
     server.inbox.put(mail("office@quill.example", subject="Later"))
     assert scan(desk).stubs == 1
     assert len(rows_of(Filing)) == 1
+
+
+def test_a_kind_of_senders_is_left_out_of_the_list_and_kept_for_whoever_signs_up(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, sign_in: Callable[[User], Visitor]
+) -> None:
+    ben = sign_in(cast.ben)
+    for sender in ("noreply@shop.example", "no_reply@bank.example", "noxreply@voss.example"):
+        server.inbox.put(mail(sender))
+    scan(desk)
+    assert "Addresses that take no answer" in ben.get(LIST).text
+    assert ben.post(f"{LIST}/ignore-kind", data={"kind": "no-reply@*"}).status_code == 303
+    page = ben.get(LIST).text
+    assert "noreply@shop.example" not in page
+    assert "no_reply@bank.example" not in page
+    assert "noxreply@voss.example" in page
+    assert "Leave out</span>" in page  # the other kinds are still offered
+    make.customer(cast.acme, email="noreply@shop.example")
+    assert scan(desk).filed == 1
+
+
+def test_who_left_a_sender_out_when_and_why_is_shown_and_can_be_taken_back(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, sign_in: Callable[[User], Visitor]
+) -> None:
+    ben = sign_in(cast.ben)
+    server.inbox.put(mail("offers@shop.example"))
+    scan(desk)
+    assert "Never list offers@shop.example?" in ben.get(f"{LIST}/ignore?address=offers@shop.example").text
+    ben.post(f"{LIST}/ignore", data={"address": "offers@shop.example", "why": "Advertising <b>only</b>"})
+    page = ben.get(LIST).text
+    assert "Advertising &lt;b&gt;only&lt;/b&gt;" in page
+    assert "Ben Birch" in page
+    ben.post(f"{LIST}/remembered/{rows_of(RememberedAddress)[0].id}/forget")
+    page = ben.get(LIST).text
+    assert "Decided for good" not in page
+    assert "offers@shop.example" in page
+
+
+def test_a_reason_that_is_too_long_and_a_kind_that_is_not_offered_change_nothing(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, sign_in: Callable[[User], Visitor]
+) -> None:
+    ben = sign_in(cast.ben)
+    server.inbox.put(mail("offers@shop.example"))
+    scan(desk)
+    answer = ben.post(f"{LIST}/ignore", data={"address": "offers@shop.example", "why": "x" * 201})
+    assert answer.status_code == 422
+    assert ben.post(f"{LIST}/ignore-kind", data={"kind": "offers@shop.example"}).status_code == 422
+    assert rows_of(RememberedAddress) == []
+
+
+@pytest.mark.parametrize(
+    ("theirs", "writes"),
+    [
+        ("tamsin+post@quill.example", "tamsin@quill.example"),
+        ("tam.sin@gmail.com", "tamsin@gmail.com"),
+        ("tam.sin+post@googlemail.com", "t.amsin@gmail.com"),
+    ],
+)
+def test_a_customers_own_spelling_brings_what_was_written_in_another(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, theirs: str, writes: str
+) -> None:
+    server.inbox.put(mail(writes))
+    scan(desk)
+    make.customer(cast.acme, email=theirs)
+    assert scan(desk).filed == 1
+    assert rows_of(Filing)[0].how is How.TAG
