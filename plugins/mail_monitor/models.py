@@ -172,6 +172,7 @@ class FolderKind(StrEnum):
 
 # In place of a UIDVALIDITY: what lies under this name now is another folder than the one that was read.
 ANOTHER = -1
+OFTEN = 3  # rebuilt within a day: from then on messages are recognised by what they are alone
 
 
 class Folder(Base):
@@ -200,6 +201,11 @@ class Folder(Base):
     rebuilt_times: Mapped[int] = mapped_column(default=0)  # within the last day
 
     email_account: Mapped[EmailAccount] = relationship(back_populates="folders")
+
+    @property
+    def is_unstable(self) -> bool:
+        """Whether its numbers say nothing: the server gives no validity, or another one again and again."""
+        return not self.uidvalidity or self.rebuilt_times >= OFTEN
 
 
 class ConnectionTestState(StrEnum):

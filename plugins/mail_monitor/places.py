@@ -26,18 +26,22 @@ class FolderPlace:
     quiet_before: datetime  # what arrived earlier is filed without telling anybody
     watched_from: datetime
     was_rebuilt: bool = False
+    is_unstable: bool = False
 
     @classmethod
     def of(cls, folder: Folder) -> "FolderPlace":
+        # What a rebuilt folder brings is old; one that is rebuilt all the time would never bring anything new.
+        rebuilt_at = folder.rebuilt_at if not folder.is_unstable else None
         return cls(
             folder.id,
             folder.kind,
             folder.name,
             folder.uidvalidity,
             folder.cursor,
-            max(folder.began_at, folder.rebuilt_at or folder.began_at),
+            max(folder.began_at, rebuilt_at or folder.began_at),
             folder.watched_from,
             folder.rebuilt_at is not None,
+            folder.is_unstable,
         )
 
     @property

@@ -1,5 +1,8 @@
 """How much of its storage an account's messages take: told from 80 % on, and at the end nothing more is fetched.
 
+Counted are the bytes in the store: originals and attachments, each once. The texts that the database keeps to read
+and search in are not, and the page says so.
+
 Nothing is lost by that: what is not fetched stays in the mailbox, and no cursor moves.
 """
 

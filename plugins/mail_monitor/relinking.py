@@ -1,11 +1,12 @@
 """A mailbox that the server rebuilt: its UIDs mean other messages now, so every message is linked anew, quietly.
 
 Messages that are here already get their new UIDs by size and Message-ID; nothing of them is fetched. What is left is
-what came meanwhile, and is read like any other mail, without telling anybody.
+what came meanwhile, and is read like any other mail, without telling anybody. Only where numbers never mean anything
+is what is left what is new, as on every other server.
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ from plugins.mail_monitor import identity
 from plugins.mail_monitor.fetched import Fetched
 from plugins.mail_monitor.intake import Reader
 from plugins.mail_monitor.mailbox import FolderState
-from plugins.mail_monitor.models import ANOTHER, EmailAccount, Folder
+from plugins.mail_monitor.models import ANOTHER, OFTEN, EmailAccount, Folder
 from plugins.mail_monitor.places import FolderPlace, settled_among
 from plugins.mail_monitor.records import Sighting
 from plugins.mail_monitor.turns import Tally, Turn
@@ -27,7 +28,6 @@ log = structlog.get_logger()
 
 Numbered = Sighting | Quarantined
 NUMBERED: tuple[Any, ...] = (Sighting, Quarantined)
-OFTEN = 3  # times a day; from then on the page says that this server's numbers cannot be relied on
 
 
 def is_rebuilt(place: FolderPlace, state: FolderState) -> bool:
@@ -96,7 +96,7 @@ def _forget_numbers(session: sa.orm.Session, folder: Folder, uidvalidity: int) -
         )
 
 
-def work(turn: Turn, place: FolderPlace) -> bool:
+def work(turn: Turn, place: FolderPlace, news_from: datetime) -> bool:
     """A slice of linking anew; True when there is nothing left of it."""
     folder = db.session.get_one(Folder, place.folder_id)
     where = dict(folder.relinking)
@@ -106,7 +106,9 @@ def work(turn: Turn, place: FolderPlace) -> bool:
         return True
     uids = turn.at(place.name, place.uidvalidity).uids(where["next"], where["last"])
     settled = settled_among(place, uids) | owed
-    done = Reader(turn, place, note=_move_on, sieve=link_known).read([uid for uid in uids if uid not in settled])
+    since = news_from if place.is_unstable else None
+    reader = Reader(turn, place, note=_move_on, sieve=link_known, news_from=since)
+    done = reader.read([uid for uid in uids if uid not in settled])
     if done:
         with unit_of_work() as session:
             turn.lease.renew()

@@ -102,14 +102,13 @@ def _read_folder(turn: Turn, place: FolderPlace) -> bool:
     place, state = found
     if relinking.is_rebuilt(place, state):
         place = relinking.begin(turn, place, state)
-    last = state.uidnext - 1
+    last, news_from = state.uidnext - 1, clock.now() - NEWS
     if last > place.cursor:
         mailbox = turn.at(place.name, place.uidvalidity)
-        news_from = clock.now() - NEWS
         if not Reader(turn, place, note=_move_cursor, news_from=news_from).read(mailbox.uids(place.cursor + 1, last)):
             return False
         _settle(turn, place, last)
-    done = relinking.work(turn, place)
+    done = relinking.work(turn, place, news_from)
     sieve = relinking.link_known if place.was_rebuilt else all_of_them
     return Reader(turn, place, sieve=sieve, news_from=clock.now() - OWED_NEWS).read_owed() and done
 

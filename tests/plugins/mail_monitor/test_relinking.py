@@ -11,7 +11,8 @@ from app.db import db, unit_of_work
 from app.installations.models import Installation
 from plugins.mail_monitor import accounts, quarantine, testing
 from plugins.mail_monitor.models import ConnectionTestState, EmailAccount, Folder
-from plugins.mail_monitor.records import Message, Sighting
+from plugins.mail_monitor.records import Filing, Message, Sighting
+from plugins.mail_monitor.sending_models import Notice
 from plugins.mail_monitor.settings import AccountSettings
 from plugins.mail_monitor.waiting import Quarantined, QuarantineState, Stub
 from tests import make
@@ -251,6 +252,31 @@ def test_a_server_that_gives_no_validity_is_linked_anew_at_every_scan(
     server.inbox.uidvalidity = 0
     assert scan(desk).filed == 1
     assert sorted(subject for subject, _ in filed()) == ["Goes", "New", "Stays"]
+
+
+@pytest.mark.parametrize("gives", ["no validity", "another one each time"])
+def test_on_a_server_whose_numbers_say_nothing_new_mail_is_told_of_once(
+    cast: Cast, desk: EmailAccount, server: FakeServer, scan: Scan, gives: str
+) -> None:
+    make.customer(cast.acme, email="tamsin@quill.example")
+    with unit_of_work() as session:
+        session.get_one(EmailAccount, desk.id).send_notifications = True
+
+    def renumber() -> None:
+        server.inbox.rebuild()
+        if gives == "no validity":
+            server.inbox.uidvalidity = 0
+
+    for _ in range(4):
+        renumber()
+        scan(desk)
+    for subject in ("First", "Second"):
+        server.inbox.put(mail(subject=subject))
+        renumber()
+        scan(desk)
+        scan(desk)
+    assert [one.message.subject for one in rows_of(Notice)] == ["First", "Second"]
+    assert [one.read_at for one in rows_of(Filing)] == [None, None]
 
 
 def test_a_copy_that_was_linked_when_the_worker_died_is_not_linked_to_another_one_as_well(
