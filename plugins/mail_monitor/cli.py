@@ -1,11 +1,11 @@
 """Commands of the plugin; they run the same services on the same rows as the pages and the workers."""
 
-import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
+from pydantic import ValidationError
 
 from app.accounts.models import Account
 from app.accounts.services import account_by_slug
@@ -16,8 +16,9 @@ from app.installations import services as installations
 from app.installations.models import Installation
 from plugins.mail_monitor import accounts, credentials, importing, pausing, scanning, testing
 from plugins.mail_monitor.connection_test import LABELS, Steps, Trial
-from plugins.mail_monitor.models import ConnectionTest, DeletePolicy
+from plugins.mail_monitor.models import ConnectionTest
 from plugins.mail_monitor.settings import AccountSettings, ServerSettings
+from plugins.mail_monitor.settings_file import SettingsFile
 from plugins.mail_monitor.turns import Tally, turn
 
 PLUGIN = "mail_monitor"
@@ -143,34 +144,25 @@ def _keep_nothing(steps: Steps) -> None:
 def _settings(account: Account, path: Path) -> AccountSettings:
     """What a settings.json says; raises `InvalidInput` naming the key that cannot be taken."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return _read(account, dict(values))
+        typed = SettingsFile.model_validate_json(path.read_bytes())
     except OSError as error:
         raise InvalidInput(f"{path.name} cannot be read: {error.strerror}.") from error
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidInput(f"{path.name} cannot be read as settings: {error}") from error
-
-
-def _read(account: Account, values: dict[str, Any]) -> AccountSettings:
-    incoming, outgoing = dict(values.pop("incoming", None) or {}), dict(values.pop("outgoing", None) or {})
-    known = {one.name for one in fields(AccountSettings)} - {
-        "incoming",
-        "outgoing",
-        "delete",
-        "reply_to",
-        "location_id",
-    }
-    location = values.pop("location", None)
-    for name in values:
-        if name not in known:
-            raise InvalidInput(f"“{name}” is no setting of an email account.", name)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if not key:
+            raise InvalidInput(f"{path.name} cannot be read as settings: {first['msg']}.") from error
+        if first["type"] == "extra_forbidden":
+            raise InvalidInput(f"“{key}” is no setting of an email account.", key) from error
+        raise InvalidInput(f"{key}: {first['msg']}.", key) from error
+    values = typed.model_dump(exclude={"location", "incoming", "outgoing"})
     return AccountSettings(
-        **{"display_name": "", "email_address": "", **values, "relays": tuple(values.get("relays", ()))},
-        location_id=_location_id(account, location),
-        delete=str(DeletePolicy(incoming.pop("delete", DeletePolicy.NEVER.value))),
-        reply_to=str(outgoing.pop("reply_to", "") or ""),
-        incoming=ServerSettings(**incoming),
-        outgoing=ServerSettings(**outgoing),
+        **{**values, "relays": tuple(typed.relays)},
+        location_id=_location_id(account, typed.location),
+        delete=typed.incoming.delete,
+        reply_to=typed.outgoing.reply_to,
+        incoming=ServerSettings(**typed.incoming.model_dump(exclude={"delete"})),
+        outgoing=ServerSettings(**typed.outgoing.model_dump(exclude={"reply_to"})),
     ).tidied()
 
 

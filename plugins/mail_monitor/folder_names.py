@@ -42,7 +42,11 @@ def trash_folder(folders: Sequence[FolderName]) -> FolderName | None:
 
 def choosable(folders: Sequence[FolderName]) -> list[str]:
     """The folders that may be the one of sent mail, by name: not the inbox, and none that holds all sorts of mail."""
-    names = {one.name for one in folders if not one.flags & _NOT_SENT and one.name.upper() != "INBOX"}
+    names = {
+        one.name
+        for one in folders
+        if not one.flags & _NOT_SENT and one.name.upper() != "INBOX" and _last_part(one) not in TRASH_NAMES
+    }
     return sorted((name for name in names if len(name) <= LONGEST_NAME), key=str.casefold)[:MOST_NAMES]
 
 

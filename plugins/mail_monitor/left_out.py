@@ -19,7 +19,10 @@ from plugins.mail_monitor.waiting import RememberedAddress, StubAddress
 KINDS: dict[str, tuple[str, tuple[str, ...]]] = {
     "no-reply@*": (
         "Addresses that take no answer",
-        ("no-reply", "noreply", "no_reply", "do-not-reply", "donotreply", "do_not_reply"),
+        (
+            *("no-reply", "noreply", "no_reply", "do-not-reply", "donotreply", "do_not_reply", "nicht-antworten"),
+            *("nao-responder", "nao.responder", "naoresponder", "no-responder", "noresponder", "ne-pas-repondre"),
+        ),
     ),
     "mailer-daemon@*": ("Mail that came back", ("mailer-daemon", "postmaster", "bounce", "bounces")),
     "newsletter@*": ("Newsletters", ("newsletter", "newsletters", "news", "marketing", "mailing")),

@@ -19,6 +19,7 @@ from plugins.mail_monitor.wishes import Cause, Removal, RemovalState
 AT_ONCE = 200
 LATELY = timedelta(days=30)  # a choice that was decided later than this leaves its message on the server
 SHOWN = 20
+PREVIEWED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def preview(row: EmailAccount, policy: DeletePolicy) -> Preview:
         query = _filed_in_full(query)
     count = int(db.session.scalar(sa.select(sa.func.count()).select_from(query.subquery())) or 0)
     shown = query.options(joinedload(Sighting.message)).order_by(Sighting.received_at.desc(), Sighting.id.desc())
-    return Preview(_said(policy, count), count, db.session.scalars(shown.limit(SHOWN)).all())
+    return Preview(_said(policy, count), count, db.session.scalars(shown.limit(PREVIEWED)).all())
 
 
 def _said(policy: DeletePolicy, count: int) -> str:

@@ -106,12 +106,21 @@ def servers() -> Answer:
     )
 
 
-@pages.get("/accounts/deletion", defaults={"email_account_id": None})
+@pages.get("/accounts/new/deletion")
+@allow(OPERATORS)
+def deletion_by_new() -> str:
+    """What the chosen option of deleting on the server would do."""
+    return _deletion(None)
+
+
 @pages.get("/accounts/<int:email_account_id>/deletion")
 @allow(OPERATORS)
-def deletion(email_account_id: int | None) -> str:
-    """What the chosen option of deleting on the server would do, and which messages it would take."""
-    row = accounts.get(g.account.id, email_account_id) if email_account_id else None
+def deletion(email_account_id: int) -> str:
+    """The same, and which messages it would take."""
+    return _deletion(accounts.get(g.account.id, email_account_id))
+
+
+def _deletion(row: EmailAccount | None) -> str:
     form = EmailAccountForm(g.account, formdata=request.args)
     return render_template("mail_monitor/_deletion.html", form=form, **account_pages.about_deletion(form, row))
 

@@ -66,7 +66,7 @@ class Store:
 
     def numbers(self, place: Place) -> tuple[int, int]:
         """UIDVALIDITY and next UID of a folder, which is made when it is new."""
-        # Nanoseconds: a folder that is made anew a moment later has other numbers all the same.
+        # Milliseconds: a folder that is made anew a moment later has other numbers all the same.
         made = (place.mailbox, place.folder, time.time_ns() // 1_000_000 % 2**32)
         self._do("INSERT OR IGNORE INTO folder VALUES (?, ?, ?, 1)", *made)
         rows = self._do("SELECT uidvalidity, next_uid FROM folder WHERE mailbox = ? AND name = ?", *made[:2])
@@ -110,7 +110,14 @@ class Store:
         self._do("DELETE FROM letter WHERE mailbox = ? AND folder = ? AND uid = ?", place.mailbox, place.folder, uid)
 
     def letter(self, place: Place, uid: int) -> Kept | None:
-        return next((one for one in self.letters(place) if one.uid == uid), None)
+        """The one under this UID, if it is there."""
+        rows = self._do(
+            "SELECT uid, received_at, flags, raw FROM letter WHERE mailbox = ? AND folder = ? AND uid = ?",
+            place.mailbox,
+            place.folder,
+            uid,
+        )
+        return _kept(rows[0]) if rows else None
 
     def letters(self, place: Place) -> list[Kept]:
         """What lies in a folder, by UID."""
@@ -119,10 +126,7 @@ class Store:
             place.mailbox,
             place.folder,
         )
-        return [
-            Kept(int(str(uid)), datetime.fromisoformat(str(at)), str(flags), _bytes(raw))
-            for uid, at, flags, raw in rows
-        ]
+        return [_kept(row) for row in rows]
 
     def add_sent(self, sender: str, recipients: list[str], signed_in: str, raw: bytes) -> int:
         """Keep a mail that was handed in; its number."""
@@ -160,6 +164,11 @@ class Store:
     def close(self) -> None:
         with self._lock:
             self._file.close()
+
+
+def _kept(row: tuple[object, ...]) -> Kept:
+    uid, at, flags, raw = row
+    return Kept(int(str(uid)), datetime.fromisoformat(str(at)), str(flags), _bytes(raw))
 
 
 def _bytes(value: object) -> bytes:

@@ -92,11 +92,16 @@ def test_an_account_is_added_as_the_file_describes_it(
     [
         ({"incoming": {"port": 110, "encryption": "none"}}, "incoming-port: Only IMAP can be watched"),
         ({"incoming": {"encryption": "starttls"}}, "Port 993 is encrypted from the first byte"),
-        ({"incoming": {"delete": "always"}}, "'always' is not a valid DeletePolicy"),
+        ({"incoming": {"delete": "always"}}, "incoming.delete: Input should be 'never', 'after_filing' or"),
         ({"email_address": "desk"}, "is not an email address"),
         ({"location": "Elsewhere"}, "There is no location “Elsewhere”."),
         ({"colour": "red"}, "“colour” is no setting of an email account."),
-        ({"incoming": {"colour": "red"}}, "unexpected keyword argument"),
+        ({"incoming": {"colour": "red"}}, "“incoming.colour” is no setting of an email account."),
+        ({"incoming": {"port": "993"}}, "incoming.port: Input should be a valid integer"),
+        ({"active": "yes"}, "active: Input should be a valid boolean"),
+        ({"interval_minutes": None}, "interval_minutes: Input should be a valid integer"),
+        ({"display_name": ["Desk"]}, "display_name: Input should be a valid string"),
+        ({"relays": "form@acme.example"}, "relays: Input should be a valid array"),
         ({"active": True, "outgoing": {"host": "", "port": 0}}, "outgoing-host: Without an outgoing server"),
     ],
 )

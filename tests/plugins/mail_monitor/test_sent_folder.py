@@ -116,7 +116,9 @@ def test_the_list_is_made_by_a_worker_and_never_by_the_page(
 def test_only_folders_that_may_hold_sent_mail_can_be_chosen() -> None:
     flags = {"All": "\\all", "Bin": "\\trash", "Spam": "\\junk", "Drafts": "\\drafts"}
     names = [FolderName(name, frozenset({flag}), "/") for name, flag in flags.items()]
-    names += [FolderName(name, frozenset(), "/") for name in ("INBOX", "inbox", "zeta", "Alpha", "x" * 600)]
+    names += [
+        FolderName(name, frozenset(), "/") for name in ("INBOX", "inbox", "zeta", "Papierkorb", "Alpha", "x" * 600)
+    ]
     assert choosable(names) == ["Alpha", "zeta"]
 
 
