@@ -153,6 +153,8 @@ def _next_line(rows: Any, healths: dict[int, Health]) -> tuple[str, str]:
         local = clock.local(min(coming), g.account.timezone)
         word = "One account is" if count == 1 else f"{count} accounts are"
         sentence = f"{word} scanned {'now' if min(coming) <= clock.now() else f'from {local:%H:%M} on'}."
+    elif waiting:
+        sentence = "Nothing is scanned."
     else:
         sentence = "Nothing is scanned: no account is active."
     if waiting:

@@ -16,7 +16,7 @@ from app.db import unit_of_work
 from app.installations import services as installations
 from app.installations.models import Installation, InstallationState
 from plugins.mail_monitor import accounts, customer_addresses, testing
-from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, ImportRun
+from plugins.mail_monitor.models import ConnectionTest, ConnectionTestState, EmailAccount, ImportRun, Trouble
 from plugins.mail_monitor.records import Filing
 from plugins.mail_monitor.settings import AccountSettings
 from plugins.mail_monitor.waiting import Choice, CustomerAddress
@@ -485,3 +485,20 @@ def test_other_settings_than_the_connection_need_no_new_test(
     with unit_of_work() as session:
         accounts.save(cast.acme, installation, renamed, session.get_one(EmailAccount, desk.id))
     assert rows_of(EmailAccount)[0].display_name == "Renamed"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"active": False}, "Nothing is scanned: no account is active."),
+        ({"trouble": Trouble.SIGN_IN, "due_at": None}, "Nothing is scanned. One waits for you."),
+    ],
+)
+def test_the_list_says_why_nothing_is_scanned(
+    ana: Visitor, desk: EmailAccount, changes: dict[str, Any], said: str
+) -> None:
+    with unit_of_work() as session:
+        row = session.get_one(EmailAccount, desk.id)
+        for name, value in changes.items():
+            setattr(row, name, value)
+    assert said in ana.get("/acme/mail/accounts").text
