@@ -68,7 +68,7 @@ def problems_of(installation: Installation) -> list[Problem]:
                 "ask",
                 count,
                 "Messages wait for your choice",
-                "It cannot be said for certain whose they are. You choose; the answer is remembered.",
+                "It cannot be said for certain whose they are. You choose; the answer can be remembered.",
                 "Choose",
                 "mail_monitor.choices",
             )
