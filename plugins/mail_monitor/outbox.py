@@ -136,8 +136,9 @@ def ended(row: Outgoing, state: OutgoingState, problem: str) -> None:
     """Note what became of a mail; one that was sent gets its copy in the folder of sent mail."""
     row.state, row.problem, row.due_at, row.ended_at = state, problem[:500], None, clock.now()
     account = row.email_account
-    keeps_itself = presets.keeps_sent(account.provider, account.outgoing_host)
-    if state is OutgoingState.SENT and row.copy_state is CopyState.NONE and not keeps_itself:
+    # Where a person said that there is no folder of sent mail, none is looked for either.
+    wants_copy = account.sent_folder != "" and not presets.keeps_sent(account.provider, account.outgoing_host)
+    if state is OutgoingState.SENT and row.copy_state is CopyState.NONE and wants_copy:
         row.copy_state = CopyState.WAITING
     if state in {OutgoingState.SENT, OutgoingState.UNKNOWN} and account.active and not account.is_stopped:
         # The mailbox has one connection, and the scan holds it: copies are put and looked for there.

@@ -82,6 +82,17 @@ def test_a_new_mail_travels_with_name_signature_and_reply_to_and_stands_in_the_r
     assert "by Ben Birch" in page
 
 
+@pytest.mark.parametrize(("chosen", "copy"), [(None, CopyState.WAITING), ("", CopyState.NONE)])
+def test_no_copy_is_put_where_a_person_said_that_there_is_no_folder_of_sent_mail(
+    desk: EmailAccount, tamsin: Any, ben: Visitor, bell: HeardBell, chosen: str | None, copy: CopyState
+) -> None:
+    with unit_of_work() as session:
+        session.get_one(EmailAccount, desk.id).sent_folder = chosen
+    write(ben, f"/customers/{tamsin.id}/compose")
+    jobs.send_outgoing(the_mail().id)
+    assert (the_mail().state, the_mail().copy_state) == (OutgoingState.SENT, copy)
+
+
 def test_an_answer_names_what_it_answers_and_quotes_it(
     desk: EmailAccount, tamsin: Any, ben: Visitor, bell: HeardBell, post: Post, server: FakeServer, scan: Scan
 ) -> None:
