@@ -124,7 +124,7 @@ def _page(total: int) -> tuple[int, int]:
 def show_mail(number: int) -> str:
     """One mail, and what its recipient could do with it."""
     one = _sent(number)
-    return render_template("mail_sandbox/mail.html", mail=one, **_shown(one.raw))
+    return render_template("mail_sandbox/mail.html", mail=one, returns_to=_returns_to(one), **_shown(one.raw))
 
 
 @pages.get("/sent/<int:number>.eml")
@@ -136,13 +136,20 @@ def download_mail(number: int) -> Response:
 def return_mail(number: int) -> AnyResponse:
     """Send it back as a mail server would that knows nobody by this name."""
     one = _sent(number)
-    # To the envelope's sender, as the standard says; where that is no mailbox here, to the address it came from.
-    reached = [one.sender.lower(), parseaddr(str(read(one.raw)["From"] or ""))[1].lower()]
-    mailbox = next((name for name in reached if name in _here().mailboxes.names), None)
-    if mailbox is None or not one.recipients:
-        abort(409)
+    mailbox = _returns_to(one)
+    if mailbox is None:
+        abort(404)  # the page of such a mail offers no return
     _here().do(_here().mailboxes.deliver(mailbox, writing.undeliverable(one, mailbox)))
     return redirect(url_for(".show_mail", number=number, said="returned"), 303)
+
+
+def _returns_to(one: Sent) -> str | None:
+    """The mailbox that a mail would come back to.
+
+    The envelope's sender, as the standard says; where that is no mailbox here, the address it came from.
+    """
+    reached = [one.sender.lower(), parseaddr(str(read(one.raw)["From"] or ""))[1].lower()]
+    return next((name for name in reached if name in _here().mailboxes.names), None) if one.recipients else None
 
 
 def _sent(number: int) -> Sent:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.errors import HeaderParseError, MessageDefect
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime, getaddresses, parseaddr
@@ -50,7 +51,7 @@ class Draft:
     def problems(self, mailboxes: Sequence[str]) -> dict[str, str]:
         """A sentence per field that cannot be taken."""
         found = {}
-        if not _ADDRESS.fullmatch(self.address) or not self.address.isascii():
+        if not _is_address(self.address):
             found["address"] = "Write an email address, such as tamsin@quillyarrow.example."
         if self.to not in mailboxes:
             found["to"] = "Choose one of the mailboxes."
@@ -59,6 +60,17 @@ class Draft:
         if not (self.text.strip() or self.html.strip() or self.files):
             found["text"] = "Write a text, or attach a file."
         return found
+
+
+def _is_address(text: str) -> bool:
+    """Whether a From can be made of it; what strangers write oddly is for the files of `letters.toml`."""
+    if not _ADDRESS.fullmatch(text) or not text.isascii():
+        return False
+    try:
+        Address(addr_spec=text)
+    except (ValueError, HeaderParseError, MessageDefect):
+        return False
+    return True
 
 
 def answer_to(mail: Sent, mailboxes: Sequence[str]) -> Draft:

@@ -211,8 +211,18 @@ def test_some_recipients_are_refused_for_good_or_for_now(sandbox: Sandbox, name:
     assert refused.value.recipients[f"{name}@anywhere.example"][0] == code
 
 
-def test_a_letter_without_a_sender_is_refused_beside_the_field_and_what_was_typed_stays(sandbox: Sandbox) -> None:
-    answer = sandbox.post("/write", name="Tamsin", address="nobody", to=DESK, subject="Hello", text="Hi <b>there</b>")
+def test_what_comes_from_no_mailbox_here_is_not_offered_to_be_returned(sandbox: Sandbox) -> None:
+    sandbox.send("no-reply@localhost", "tamsin@quillyarrow.example", INVOICE.replace("1072", "1074"))
+    number = sandbox.page("/").split('href="/sent/')[1].split('"')[0]
+    assert "Return as undeliverable" not in sandbox.page(f"/sent/{number}")
+    assert sandbox.post(f"/sent/{number}/return").status_code == 404
+
+
+@pytest.mark.parametrize("address", ["nobody", "a..b@c.example", "a@c..example", "a[b@c.example"])
+def test_a_letter_without_a_sender_is_refused_beside_the_field_and_what_was_typed_stays(
+    sandbox: Sandbox, address: str
+) -> None:
+    answer = sandbox.post("/write", name="Tamsin", address=address, to=DESK, subject="Hello", text="Hi <b>there</b>")
     assert answer.status_code == 422
     assert "Write an email address" in answer.text
     assert "Hi &lt;b&gt;there&lt;/b&gt;" in answer.text
