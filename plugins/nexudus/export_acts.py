@@ -19,6 +19,7 @@ from plugins.nexudus.session import Turn, turn
 
 LOOK_S = 15
 LOOK_BACK = timedelta(days=1)
+SOON = timedelta(minutes=1)  # what is looked up by then by itself needs nobody to ask
 ASK_AGAIN = timedelta(minutes=5)  # whoever opens an invoice sooner than this after somebody else sees what came of it
 
 
@@ -36,11 +37,17 @@ def retry(export: InvoiceExport, by: str) -> None:
     audit.record("export_retry", export, actor=by)
 
 
+def is_looked_up_soon(export: InvoiceExport) -> bool:
+    """Whether its unknown outcome is being looked up, or is within the minute."""
+    is_soon = export.next_try_at is None or export.next_try_at <= clock.now() + SOON
+    return export.state == ExportState.UNKNOWN and is_soon
+
+
 def may_ask(export: InvoiceExport) -> bool:
     """Whether somebody who opens the invoice has it looked up: its outcome is unknown and nobody asked lately."""
-    now = clock.now()
-    rests = export.state == ExportState.UNKNOWN and export.next_try_at is not None and export.next_try_at > now
-    return rests and (export.asked_at is None or export.asked_at <= now - ASK_AGAIN)
+    if export.state != ExportState.UNKNOWN or is_looked_up_soon(export):
+        return False
+    return export.asked_at is None or export.asked_at <= clock.now() - ASK_AGAIN
 
 
 def look_up(export: InvoiceExport, by: str) -> bool:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from flask import render_template
 from markupsafe import Markup
 
-from app import audit, clock
+from app import audit
 from app.billing.models import Invoice, InvoiceStatus
 from app.db import db, end_reading
 from app.errors import NotFound, Outside
@@ -38,13 +38,9 @@ def draw_invoice_panel(installation: Installation, invoice: Invoice) -> str:
         there=there,
         next_step=causes.in_words(export.reason_code)[1] if export else "",
         moves=export is not None and export.state in {ExportState.WAITING, ExportState.SENDING},
-        looks=export is not None and export.state == ExportState.UNKNOWN and _is_due(export),
+        looks=export is not None and export_acts.is_looked_up_soon(export),
         asks=export is not None and export.connection_id == connection.id and export_acts.may_ask(export),
     )
-
-
-def _is_due(export: InvoiceExport) -> bool:
-    return export.next_try_at is None or export.next_try_at <= clock.now()
 
 
 def _why_it_stays(installation: Installation, connection: Connection, invoice: Invoice) -> str:

@@ -95,6 +95,18 @@ def test_it_asks_again_after_a_while(ana: Visitor, there: There, unknown: Invoic
             assert the_export(unknown).state == ExportState.UNKNOWN
 
 
+def test_what_is_looked_up_within_the_minute_is_followed_and_not_asked_for(
+    ana: Visitor, unknown: Invoice, bell: HeardBell
+) -> None:
+    with unit_of_work() as session:
+        session.execute(sa.update(InvoiceExport).values(next_try_at=clock.now() + timedelta(seconds=30)))
+    page = ana.get(f"/acme/invoices/{unknown.id}").text
+    assert look_up_of(unknown) not in page
+    assert f'hx-get="/acme/nexudus/invoices/{unknown.id}/panel"' in page
+    ana.post(look_up_of(unknown), htmx=True)
+    assert bell.rings == []
+
+
 def test_what_is_not_unknown_is_not_looked_up(ana: Visitor, unknown: Invoice, bell: HeardBell) -> None:
     with unit_of_work() as session:
         session.execute(
