@@ -92,7 +92,7 @@ def sheet_of(invoice: Invoice) -> Sheet:
         issuer=tuple(names["issuer"]),
         contact=tuple(names["contact"]),
         customer=tuple(names["customer"]),
-        facts=_facts(invoice, names["mailbox"], created),
+        facts=_facts(invoice, names["mailbox"], created, is_due=not plugin),
         lines=tuple(_lines(invoice)),
         sums=tuple(_sums(invoice)),
         total=str(invoice.total),
@@ -130,9 +130,9 @@ def _title(invoice: Invoice, plugin: str) -> str:
     )
 
 
-def _facts(invoice: Invoice, mailbox: str, created: date) -> tuple[tuple[str, str], ...]:
+def _facts(invoice: Invoice, mailbox: str, created: date, *, is_due: bool) -> tuple[tuple[str, str], ...]:
     facts = [("Date", _day(created))]
-    if invoice.due_on is not None:
+    if invoice.due_on is not None and is_due:  # what another system bills is due as that system says
         facts.append(("Due", _day(invoice.due_on)))
     if invoice.period_from is not None and invoice.period_until is not None:
         facts.append(("Period", f"{_day(invoice.period_from)} to {_day(invoice.period_until)}"))

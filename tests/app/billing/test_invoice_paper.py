@@ -1,6 +1,7 @@
 """Invoices on paper and by mail: what the sheet says, and one mail per press."""
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import sqlalchemy as sa
@@ -48,7 +49,7 @@ def test_what_was_handed_over_is_a_statement_with_the_number_over_there(
 ) -> None:
     customer = make.customer(cast.acme)
     handed_over: dict[str, Any] = {"collector": "nexudus", "handed_over_as": "INV-3391", "closed_at": clock.now()}
-    row = make.invoice(customer, status=InvoiceStatus.CLOSED, **handed_over)
+    row = make.invoice(customer, status=InvoiceStatus.CLOSED, due_on=date(2026, 12, 5), **handed_over)
     ana = sign_in(cast.ana)
 
     sheet, page = printing.sheet_of(row), ana.get(f"/acme/invoices/{row.id}").text
@@ -56,6 +57,7 @@ def test_what_was_handed_over_is_a_statement_with_the_number_over_there(
 
     assert sheet.title == "Statement"
     assert "INV-3391" in sheet.verdict
+    assert "Due" not in dict(sheet.facts), "that is the other system's to say"
     assert "A statement" in page
     assert "Mail to customer" not in page
     assert pressed.status_code == 409
