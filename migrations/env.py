@@ -1,5 +1,8 @@
 """One linear history for the host and its plugins; runs in the app, in one transaction per migration."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
@@ -30,8 +33,29 @@ def compare_type(
     return False if isinstance(wanted, sa.Enum | UtcDateTime | DecimalText) else None
 
 
+@contextmanager
+def tables_may_be_rebuilt(connection: sa.Connection) -> Iterator[None]:
+    """SQLite changes many a table by building it anew, during which what refers to it refers to nothing.
+
+    So nothing is enforced meanwhile, and everything is looked through at the end. The switch works between
+    transactions only: https://www.sqlite.org/lang_altertable.html#otheralter
+    """
+    driver = connection.connection.driver_connection
+    if driver is None or connection.dialect.name != "sqlite":
+        yield
+        return
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+        dangling = driver.execute("PRAGMA foreign_key_check").fetchall()
+        if dangling:
+            raise RuntimeError(f"After the migrations {len(dangling)} rows refer to what is not there: {dangling[:5]}")
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
+
+
 def run() -> None:
-    with write_access(), db.engine.connect() as connection:
+    with write_access(), db.engine.connect() as connection, tables_may_be_rebuilt(connection):
         context.configure(
             connection=connection,
             target_metadata=db.metadata,
