@@ -1,6 +1,7 @@
 """What the frame around every staff page shows: menus, the heartbeat, and what stops work."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 from flask import Flask, g, has_request_context, request, url_for
@@ -10,10 +11,12 @@ from app.access import OFFICE, OPERATORS, Role
 from app.accounts.models import Account, User
 from app.clock import local
 from app.db import end_reading
+from app.faults import spared
 from app.htmx import page_path
-from app.installations.models import InstallationState
+from app.installations.models import Installation, InstallationState
 from app.installations.services import active_installations
 from app.payments.gateways import gateway_of
+from app.plugin import MenuEntry
 from app.problems import services as problems
 from app.work import silent_since
 
@@ -204,10 +207,14 @@ def _plugin_groups(role: Role) -> list[Group]:
         for item in plugin.menu:
             if role in item.roles:
                 entry = _entry(item.label, f"{plugin.name}.{item.endpoint.lstrip('.')}")
-                count, kind = item.count(installation) if item.count else (None, "")
+                count, kind = _counted(plugin.name, item, installation)
                 entries.append(Entry(entry.label, entry.url, entry.current, count or None, kind))
         groups.append(Group(plugin.menu_title or plugin.title, entries))
     return groups
+
+
+def _counted(plugin: str, item: MenuEntry, installation: Installation) -> tuple[int, str]:
+    return spared(plugin, item.label, partial(item.count, installation), (0, "")) if item.count else (0, "")
 
 
 def _other_accounts() -> list[Entry]:

@@ -1,23 +1,22 @@
 """Drawing what plugins add to host pages; a plugin that fails leaves a line, not a broken page."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
 
-import structlog
 from flask import g
 from markupsafe import Markup
 
 from app import clock
-from app.db import end_reading
 from app.errors import NotFound
+from app.faults import spared
 from app.installations.models import Installation
 from app.installations.services import Block, active_installations
 from app.plugin import ListPlace, Moment, Panel, Place, Plugin, Tab, TimelinePart
 
-log = structlog.get_logger()
+_NO_CELLS: Mapping[int, Markup] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +42,16 @@ def draw_systems_panels(block: Block) -> list[Markup]:
 def customer_tabs(customer: Any) -> list[tuple[Plugin, Tab, int | None]]:
     """The tabs that plugins add to a customer's record, each with its count."""
     return [
-        (plugin, tab, tab.count(installation, customer) if tab.count else None)
+        (plugin, tab, _count(plugin, tab, installation, customer))
         for plugin, installation in active_installations(g.account.id)
         for tab in plugin.tabs
     ]
+
+
+def _count(plugin: Plugin, tab: Tab, installation: Installation, customer: Any) -> int | None:
+    if tab.count is None:
+        return None
+    return spared(plugin.name, tab.name, partial(tab.count, installation, customer), 0)
 
 
 def draw_customer_tab(plugin_path: str, name: str, customer: Any) -> Markup:
@@ -79,22 +84,17 @@ def timeline_sources(account_id: int) -> list[Source]:
 def _moments(
     plugin: Plugin, installation: Installation, part: TimelinePart, customer: Any, until: datetime, most: int
 ) -> Sequence[Moment]:
-    try:
-        return part.moments(installation, customer, until, most)
-    except Exception:
-        log.exception("timeline_failed", plugin=plugin.name, part=part.name)
-        end_reading()
-        return [
-            Moment(
-                min(until, clock.now()), f"What {plugin.title} knows could not be shown here.", icon="mark", tone="stop"
-            )
-        ]
+    words = f"What {plugin.title} knows could not be shown here."
+    failed = Moment(min(until, clock.now()), words, icon="mark", tone="stop")
+    return spared(plugin.name, part.name, lambda: part.moments(installation, customer, until, most), [failed])
 
 
 def draw_columns(place: ListPlace, ids: Sequence[int]) -> list[DrawnColumn]:
     """The columns that plugins add to a list, for all its rows in one go each."""
     return [
-        DrawnColumn(column.title, dict(column.cells(installation, ids)))
+        DrawnColumn(
+            column.title, dict(spared(plugin.name, column.title, partial(column.cells, installation, ids), _NO_CELLS))
+        )
         for plugin, installation in active_installations(g.account.id)
         for column in plugin.columns
         if column.place == place
@@ -109,10 +109,6 @@ def _panels_at(place: Place) -> Iterable[tuple[Plugin, Installation, Panel]]:
 
 
 def _draw(plugin: Plugin, installation: Installation, panel: Panel, row: Any) -> Markup:
-    try:
-        return Markup(panel.draw(installation, row))  # noqa: S704  # plugins answer rendered templates
-    except Exception:
-        # A plugin's fault must not take the host's page down; the log has the whole story.
-        log.exception("panel_failed", plugin=plugin.name, place=panel.place)
-        end_reading()
-        return Markup('<p class="sm-panel-failed">{} could not be shown here.</p>').format(plugin.title)
+    failed: str = Markup('<p class="sm-panel-failed">{} could not be shown here.</p>').format(plugin.title)
+    html = spared(plugin.name, panel.place, partial(panel.draw, installation, row), failed)
+    return Markup(html)  # noqa: S704  # plugins answer rendered templates

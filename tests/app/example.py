@@ -48,7 +48,15 @@ def draw(installation: Installation, row: Any) -> str:
 
 
 def cells(installation: Installation, ids: Sequence[int]) -> dict[int, Markup]:
+    if installation.problem == "breaks the list":
+        raise RuntimeError("the plugin has a fault")
     return {one: Markup("thing {}").format(one) for one in ids}
+
+
+def counted(installation: Installation) -> tuple[int, str]:
+    if installation.problem == "breaks the list":
+        raise RuntimeError("the plugin has a fault")
+    return 3, "ask"
 
 
 def problems(installation: Installation) -> list[Problem]:
@@ -91,9 +99,7 @@ plugin = Plugin(
     pages=pages,
     state=state,
     connect=".connect",
-    menu=(
-        MenuEntry("Things", ".things", frozenset({Role.OPERATOR, Role.ADMIN}), count=lambda installation: (3, "ask")),
-    ),
+    menu=(MenuEntry("Things", ".things", frozenset({Role.OPERATOR, Role.ADMIN}), count=counted),),
     panels=(Panel("customer", draw), Panel("invoice", draw), Panel("systems", draw)),
     columns=(Column("customers", "Example", cells), Column("invoices", "Example", cells)),
     problems=problems,
