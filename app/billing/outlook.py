@@ -36,9 +36,9 @@ def of_customer(customer: Customer) -> Outlook:
         )
         then = payments.of_locked(customer) or by_hand
         return Outlook("stuck", f"Locked: {(why or 'for non-payment').rstrip('.')}. {then}")
-    if customer.status != CustomerStatus.ACTIVE:
-        return _INACTIVE[customer.status]
     open_sums = " and ".join(str(money) for money in invoices.open_of([customer.id]).get(customer.id, []))
+    if customer.status != CustomerStatus.ACTIVE:
+        return _without_service(customer, open_sums)
     if not open_sums:
         return Outlook("done", "No invoice is open.")
     taken_over = collecting.taken_over_by(customer)
@@ -47,6 +47,12 @@ def of_customer(customer: Customer) -> Outlook:
     since, title = moment(taken_over.cutover_at), title_of(taken_over.plugin)
     sentence = f"{open_sums} is open. What was created after {since} goes to {title}; the rest stays here."
     return Outlook("next", sentence)
+
+
+def _without_service(customer: Customer, open_sums: str) -> Outlook:
+    if customer.status in {CustomerStatus.INACTIVE, CustomerStatus.CANCELLED} and open_sums:
+        return Outlook("next", f"No service runs, and no further period is billed. {open_sums} is still open.")
+    return _INACTIVE[customer.status]
 
 
 _INACTIVE = {

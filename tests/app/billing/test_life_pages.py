@@ -199,6 +199,14 @@ class TestCancelling:
         assert served.status == ACTIVE
 
 
+def test_what_is_still_open_when_the_service_has_ended_is_said(ben: Visitor, tamsin: Customer) -> None:
+    make.invoice(tamsin)
+
+    answer = press(ben, tamsin, "deactivate")
+
+    assert "No service runs, and no further period is billed. €12.30 is still open." in ben.get(answer.location).text
+
+
 def test_a_person_locks_and_unlocks_and_the_record_says_why(ben: Visitor, tamsin: Customer) -> None:
     press(ben, tamsin, "activate")
     assert "The service is suspended" in ben.get(f"/acme/customers/{tamsin.id}/lock").text
