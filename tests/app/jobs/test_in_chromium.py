@@ -84,6 +84,6 @@ def test_script_in_description_result_and_traceback_stays_text(page: Page, addre
 
     page.get_by_role("link", name="Queue default").click()
     page.get_by_role("link", name="Empty the failed list…").click()
-    page.get_by_role("button", name="Forget them").click()
+    page.get_by_role("button", name="Forget it").click()
     expect(page.get_by_text("1 failed job forgotten.")).to_be_visible()
     assert redis.zcard("rq:failed:default") == 0
