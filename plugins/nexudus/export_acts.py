@@ -16,9 +16,9 @@ from plugins.nexudus.frozen import FrozenInvoice, thaw
 from plugins.nexudus.links import PLUGIN
 from plugins.nexudus.models import Connection, ExportState, InvoiceExport
 from plugins.nexudus.session import Turn, turn
+from plugins.nexudus.writers import LOOK_BACK
 
 LOOK_S = 15
-LOOK_BACK = timedelta(days=1)
 SOON = timedelta(minutes=1)  # what is looked up by then by itself needs nobody to ask
 ASK_AGAIN = timedelta(minutes=5)  # whoever opens an invoice sooner than this after somebody else sees what came of it
 

@@ -15,8 +15,9 @@ from app.billing.models import Customer, Invoice, InvoiceStatus
 from app.db import db, unit_of_work
 from plugins.nexudus.export_acts import ASK_AGAIN
 from plugins.nexudus.models import ExportState, InvoiceExport
+from plugins.nexudus.sandbox.seed import EMAIL, PASSWORD
 from tests.cast import Cast
-from tests.plugins.nexudus.conftest import There, export_of, newer_invoice
+from tests.plugins.nexudus.conftest import There, export_of, mounted, newer_invoice
 from tests.visitors import HeardBell, Visitor
 
 NEXT_LOOK = timedelta(hours=1)
@@ -105,6 +106,23 @@ def test_what_is_looked_up_within_the_minute_is_followed_and_not_asked_for(
     assert f'hx-get="/acme/nexudus/invoices/{unknown.id}/panel"' in page
     ana.post(look_up_of(unknown), htmx=True)
     assert bell.rings == []
+
+
+def test_one_that_is_left_at_a_business_let_go_of_says_where_to_look_and_offers_nothing(
+    app: Flask, ana: Visitor, unknown: Invoice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = look_up_of(unknown)
+    elsewhere = mounted(app, monkeypatch).space
+    home = elsewhere.where("Business", Name="Quayside Works Coworking")[0]
+    other = next(one for one in elsewhere.where("Business") if one["Id"] != home["Id"])
+    user = elsewhere.where("User")[0]
+    elsewhere.save("User", {**user, "DefaultBusinessId": other["Id"], "Businesses": [other["Id"]]})
+    typed = {"email": EMAIL, "password": PASSWORD, "issue": "draft"}
+    assert ana.post("/acme/nexudus/connect", data=typed).status_code == 303
+    page = ana.get(f"/acme/invoices/{unknown.id}").text
+    assert "It was on its way to Quayside Works Coworking, which is not connected any more." in page
+    assert "Check now" not in page
+    assert ana.post(asks).status_code == 404
 
 
 def test_what_is_not_unknown_is_not_looked_up(ana: Visitor, unknown: Invoice, bell: HeardBell) -> None:
