@@ -62,14 +62,15 @@ def _why_it_stays(installation: Installation, connection: Connection, invoice: I
 def invoice_cells(installation: Installation, ids: Sequence[int]) -> dict[int, Markup]:
     """The state of handing over of every invoice of a list page that has one."""
     rows = db.session.execute(
-        sa.select(InvoiceExport.invoice_id, InvoiceExport.state, InvoiceExport.remote_number).where(
-            InvoiceExport.invoice_id.in_(ids)
-        )
+        sa.select(InvoiceExport.invoice_id, InvoiceExport.state).where(InvoiceExport.invoice_id.in_(ids))
     )
-    return {
-        invoice_id: Markup(render_template("nexudus/_export_chip.html", state=state.value, number=number))  # noqa: S704  # rendered
-        for invoice_id, state, number in rows
-    }
+    drawn = {state: drawn_chip("invoice_export", state.value) for state in ExportState}
+    return {invoice_id: drawn[state] for invoice_id, state in rows}
+
+
+def drawn_chip(kind: str, state: str) -> Markup:
+    """A state as lists of the host show it."""
+    return Markup(render_template("nexudus/_chip.html", kind=kind, state=state))  # noqa: S704  # a rendered template
 
 
 def held_waiting(installation: Installation) -> tuple[int, str]:

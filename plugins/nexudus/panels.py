@@ -134,13 +134,9 @@ def customer_cells(installation: Installation, ids: Sequence[int]) -> dict[int, 
             )
         ).all()
     )
-    drawn = {state: _chip(word) for state, word in CHIPS.items()}
-    none = _chip("not_linked")
+    drawn = {state: export_panels.drawn_chip("member_link", word) for state, word in CHIPS.items()}
+    none = export_panels.drawn_chip("member_link", "not_linked")
     return {customer_id: drawn[states[customer_id]] if customer_id in states else none for customer_id in ids}
-
-
-def _chip(word: str) -> Markup:
-    return Markup(render_template("nexudus/_chip.html", word=word))  # noqa: S704  # a rendered template
 
 
 def choices_waiting(installation: Installation) -> tuple[int, str]:

@@ -57,6 +57,8 @@ def test_the_page_asks_by_itself_and_a_worker_finds_it_there(
     ana: Visitor, there: There, unknown: Invoice, bell: HeardBell
 ) -> None:
     asks = look_up_of(unknown)
+    assert "Unknown" in ana.get("/acme/invoices").text
+    assert "Linked" in ana.get("/acme/customers").text
     page = ana.get(f"/acme/invoices/{unknown.id}").text
     assert f'hx-post="{asks}"' in page
     assert 'hx-trigger="load"' in page
