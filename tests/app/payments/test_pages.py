@@ -14,7 +14,7 @@ from app.db import db, unit_of_work
 from app.payments import cards, gateways, letters
 from app.payments.models import Gateway, SavedCard
 from tests import make
-from tests.app.payments.conftest import path_of
+from tests.app.payments.conftest import charge_now, path_of
 from tests.cast import Cast
 from tests.visitors import HeardBell, Visitor
 
@@ -177,3 +177,19 @@ def test_production_has_no_test_gateway(
     assert ana.post("/acme/settings/payments/test").status_code == 404
     assert ana.get("/portal/acme/test-gateway/cards/x").status_code == 404
     assert gateways.gateway_of(cast.acme.id) is None
+
+
+def test_a_gateway_with_a_charge_on_its_way_says_so_before_it_is_let_go(
+    cast: Cast, customer: Customer, leave_card: LeaveCard, bell: HeardBell, sign_in: SignIn
+) -> None:
+    ana, address, deed = sign_in(cast.ana), "/acme/settings/payments/disconnect", "Disconnect and forget the keys"
+    leave_card(customer, "confirm")
+    assert deed in ana.get(address).text
+    charge_now(make.invoice(customer))
+    bell.answer()
+
+    page = ana.get(address).text
+
+    assert "1 charge is still on the way, and only this connection can tell how it ends." in page
+    assert deed not in page
+    assert ana.post(address).status_code == 409
