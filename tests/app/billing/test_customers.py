@@ -145,7 +145,7 @@ class TestAdding:
             ("full_name", "Tamsin \u202eQuill", r"U\+202E"),
             ("company", "Quill\nYarrow", r"U\+000A"),
             ("email", "tamsin", "not an email address"),
-            ("email", "", "not an email address"),
+            ("email", "", "Type an email address"),
             ("country", "ZZ", "no country code"),
         ],
     )
